@@ -1,0 +1,99 @@
+# The same commands at home and in CI; `make` alone lists them. All that is installed stands in .venv.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+SOURCES := pyproject.toml setup.py README.md LICENSE $(shell find pacifica -not -name __pycache__ -not -name '*.pyc')
+
+# Stamps: what is older than its stamp is not done again.
+MADE := $(VENV)/.made-$(VERSION)
+PACKAGE := $(VENV)/.package
+RUN := $(VENV)/.run
+TEST := $(VENV)/.test
+DOCS := $(VENV)/.docs
+WHEEL = $$(echo $(VENV)/dist/*.whl)
+
+.NOTPARALLEL:
+.PHONY: help run test services check format docs bench clean
+
+help:
+	@echo 'make run       start the service                 ARGS="-p 8071" goes to pacifica-notifications'
+	@echo 'make test      run all tests that can run here   ARGS="-k retry" goes to pytest'
+	@echo 'make services  install the servers that the tests can use (Debian), or say how'
+	@echo 'make check     format, lint, types'
+	@echo 'make format    format and repair what lint can repair'
+	@echo 'make docs      build docs/_build/html'
+	@echo 'make bench     run the benchmarks                ARGS goes to benchmarks/run.py'
+	@echo 'make clean     remove all that these made'
+	@echo 'PYTHON=python3.12 chooses another Python, 3.11 or newer.'
+
+run: $(RUN)
+	@exec $(BIN)/pacifica-notifications $(ARGS)
+
+# PYTHONSAFEPATH keeps the checkout off the path of every process, so that the built package is what is tested.
+test: $(TEST)
+	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+
+services:
+	@.ci/services
+
+check: $(TEST)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(TEST)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(DOCS)
+	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
+bench: $(TEST)
+	@if [ -f benchmarks/run.py ]; then exec $(BIN)/python benchmarks/run.py $(ARGS); else echo 'There is no benchmarks/run.py.'; fi
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment that was left half made, or made by another Python, is made anew.
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, for example: make PYTHON=python3.11")'
+	@echo 'Making $(VENV) ...'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --upgrade pip setuptools
+	@touch $@
+
+# Built from a copy: a build leaves files behind, and would pack what an earlier one left.
+$(PACKAGE): $(SOURCES) | $(MADE)
+	@echo 'Building and installing the package ...'
+	@rm -rf $(VENV)/source $(VENV)/dist
+	@mkdir $(VENV)/source
+	@cp -R pyproject.toml setup.py README.md LICENSE pacifica $(VENV)/source
+	@find $(VENV)/source -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(PIP) wheel --no-build-isolation --no-deps --wheel-dir $(VENV)/dist $(VENV)/source
+	@$(PIP) install --force-reinstall --no-deps $(VENV)/dist/*.whl
+	@touch $@
+
+# After the package, because pip reads from it what is needed.
+$(RUN): pyproject.toml $(MADE) | $(PACKAGE)
+	@echo 'Installing what it needs ...'
+	@$(PIP) install $(WHEEL)
+	@touch $@
+
+$(TEST): pyproject.toml $(MADE) | $(PACKAGE)
+	@echo 'Installing what the tests need ...'
+	@$(PIP) install "$(WHEEL)[test]"
+	@$(PIP) install "$(WHEEL)[uwsgi]" || { [ "$$CI" != true ] && echo 'uWSGI could not be built here; its tests will be skipped.'; }
+	@touch $@
+
+$(DOCS): pyproject.toml $(MADE) | $(PACKAGE)
+	@echo 'Installing what the documentation needs ...'
+	@$(PIP) install "$(WHEEL)[docs]"
+	@touch $@

@@ -1,0 +1,29 @@
+"""How Sphinx builds the documentation; `make docs` does it."""
+
+from importlib.metadata import version as version_of
+
+project = "Pacifica Notifications"
+author = "The authors of Pacifica Notifications"
+copyright = "2026, " + author
+release = version_of("pacifica-notifications")
+version = ".".join(release.split(".")[:2])
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+
+# A link into our own package that leads nowhere is an error. Other projects' names are not looked up, because
+# that would need the network at every build.
+nitpick_ignore_regex = [("py:.*", r"(?!pacifica\.).*")]
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_show_sourcelink = False

@@ -1,0 +1,1 @@
+"""Takes CloudEvents in, finds the subscriptions that match, delivers, and keeps a log of every decision."""

@@ -1,0 +1,159 @@
+"""The two commands: the service, and what looks after it."""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import logging
+import socket
+import sys
+from pathlib import Path
+
+import cherrypy
+from cheroot.server import HeaderReader, HTTPRequest
+
+from . import commands, orm
+from . import globals as names
+from .config import load
+from .embedded import WorkerPlugin, mount, prepare
+from .errors import ConfigError, NotificationsError
+
+LOG = logging.getLogger(__name__)
+
+
+def main(*argv: str) -> int:
+    """Run the service until it is told to stop; without arguments those of the process are read.
+
+    Raises ``ConfigError``, ``Unavailable``, and ``peewee.OperationalError`` for a schema that this release can't use.
+    """
+    options = _parser().parse_args(argv or sys.argv[1:])
+    settings_file, cherrypy_file = _told_apart(options)
+    _log_to_stderr()
+    settings = prepare(load(settings_file))
+    mount(cherrypy_file or names.CHERRYPY_CONFIG)
+    for file in (names.DEFAULT_CHERRYPY_CONFIG, cherrypy_file or names.CHERRYPY_CONFIG):
+        cherrypy.config.update(file)
+    if options.address:
+        cherrypy.config.update({"server.socket_host": options.address})
+    if options.port is not None:
+        cherrypy.config.update({"server.socket_port": options.port})
+    # Bodies are bounded by receive.max_body, with an answer that says so.
+    cherrypy.config.update({"server.max_request_body_size": 0})
+    HTTPRequest.header_reader = _StrictHeaderReader()
+    if settings.embedded:
+        WorkerPlugin(cherrypy.engine).subscribe()
+    return _serve()
+
+
+class _StrictHeaderReader(HeaderReader):
+    """Drops headers with an underscore in their name: ``Http_Remote_User`` must not pass for ``Http-Remote-User``."""
+
+    def _allow_header(self, key_name: bytes) -> bool:
+        return b"_" not in key_name
+
+
+def _log_to_stderr() -> None:
+    """Write our lines, and of CherryPy's only what is wrong; its own files have the rest where they are set."""
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: not record.name.startswith("cherrypy") or record.levelno >= logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
+
+
+def _serve() -> int:
+    """Listen until a signal comes; 1 if nothing could be listened on."""
+    host, port = cherrypy.server.socket_host, cherrypy.server.socket_port
+    if not _is_free(host, port):
+        LOG.error("service.refused address=%s:%s: another program listens there; choose another with -p", host, port)
+        return 1
+    cherrypy.engine.signals.subscribe()
+    cherrypy.engine.start()
+    LOG.info("service.listening url=http://%s:%s/", f"[{host}]" if ":" in host else host, port)
+    cherrypy.engine.block()
+    return 0
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Tell whether nobody listens on an address, before CherryPy waits for it to become free."""
+    try:
+        with socket.create_connection((host or "localhost", port), timeout=1):
+            return False
+    except OSError:
+        return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pacifica-notifications", description="Takes CloudEvents and delivers them to those who subscribed."
+    )
+    parser.add_argument(
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="settings or CherryPy file; may be given twice",
+    )
+    parser.add_argument("--cpconfig", action="append", default=[], metavar="CONFIG", help="the CherryPy file")
+    parser.add_argument("-p", "--port", type=_port, help="port to listen on (default: the CherryPy file's, or 8070)")
+    parser.add_argument("-a", "--address", help="address to listen on (default: the CherryPy file's, or localhost)")
+    parser.add_argument("--version", action="version", version=names.VERSION)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
+def _told_apart(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Find out which file is which: CherryPy's has a section ``global`` or one that is a path."""
+    settings: list[str] = []
+    cherrypys: list[str] = list(options.cpconfig)
+    for file in options.config:
+        (cherrypys if _is_cherrypys(file) else settings).append(file)
+    for kind, files in (("settings", settings), ("CherryPy", cherrypys)):
+        if len(files) > 1:
+            raise ConfigError(f"{' and '.join(files)}: only one {kind} file can be used")
+    for file in cherrypys:
+        _sections(file)
+    return next(iter(settings), None), next(iter(cherrypys), None)
+
+
+def _is_cherrypys(file: str) -> bool:
+    return any(section == "global" or section.startswith("/") for section in _sections(file))
+
+
+def _sections(file: str) -> list[str]:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        with Path(file).open(encoding="utf-8") as text:
+            parser.read_file(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from error
+    return parser.sections()
+
+
+def cmd(*argv: str) -> int:
+    """Run one of the commands; 0 for true, -1 for false. Without arguments those of the process are read."""
+    return commands.run(*(argv or sys.argv[1:]))
+
+
+def main_script() -> None:
+    """Run the service as a program: what can't be used is one line, not a traceback."""
+    try:
+        sys.exit(main())
+    except (NotificationsError, orm.OperationalError) as error:
+        sys.exit(str(error))
+
+
+def cmd_script() -> None:
+    """Run a command as a program."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    sys.exit(cmd())
+
+
+if __name__ == "__main__":
+    main_script()

@@ -1,0 +1,121 @@
+"""The command line of ``pacifica-notifications-cmd``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from uuid import UUID
+
+from .. import orm
+from ..config import Settings, load, use
+from ..errors import NotificationsError
+from ..globals import CONFIG_FILE, VERSION
+from .database import dbchk, dbsync
+from .events import eventget, eventpurge
+from .output import complain
+from .receiver import receiver
+from .retry import eventretry
+from .settings import config
+
+_DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+def run(*argv: str) -> int:
+    """Run one command; 0 for true, -1 for false or for what is wrong with the settings or the database."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        settings = use(load(options.config))
+        if options.database:
+            orm.initialize(settings)
+            orm.wait_until_up(settings)
+            if options.tables:
+                with orm.session():
+                    orm.require_schema()
+        return 0 if options.command(options, settings) else -1
+    except (NotificationsError, orm.OperationalError, ValueError) as error:
+        complain(str(error))
+        return -1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe all commands."""
+    parser = argparse.ArgumentParser(
+        prog="pacifica-notifications-cmd", description="Looks after the database of Pacifica Notifications."
+    )
+    parser.add_argument("-c", "--config", metavar="CONFIG", help=f"file with the settings (default {CONFIG_FILE})")
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="CMD")
+
+    sync = _add(commands, "dbsync", dbsync, tables=False)
+    sync.description = f"{sync.description} Does nothing where they are current."
+    check = _add(commands, "dbchk", dbchk, tables=False)
+    check.add_argument("--equal", action="store_true", help="false unless the schema is exactly this release's")
+
+    get = _add(commands, "eventget", eventget)
+    _add_events(get, "default: those of the last 24 hours")
+    get.add_argument("--limit", type=_count, default=10, help="events at most (default 10)")
+    get.add_argument("--start-date", metavar="DATE", help="accepted from this time on, in UTC (default 24 hours ago)")
+    get.add_argument("--end-date", metavar="DATE", help="accepted until this time, in UTC (default now)")
+
+    purge = _add(commands, "eventpurge", eventpurge)
+    _add_events(purge, "default: those older than a date")
+    purge.add_argument("--older-than-date", metavar="DATE", help="in UTC (default 24 hours ago)")
+    purge.add_argument("--force", action="store_true", help="remove what is not finished too")
+
+    again = _add(commands, "eventretry", eventretry)
+    again.add_argument("uuid", nargs="+", type=_uuid, metavar="UUID", help="uuids of events")
+    again.add_argument("--all", action="store_true", help="send again what was delivered too")
+
+    _add(commands, "config", config, database=False)
+
+    listen = _add(commands, "receiver", receiver, database=False)
+    listen.add_argument("--address", default="127.0.0.1", help="where to listen (default 127.0.0.1)")
+    listen.add_argument("--port", type=int, default=8080, help="default 8080; 0 takes any free one")
+    listen.add_argument("--status", type=_status, default=200, help="status of every answer (default 200)")
+    listen.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="time before every answer")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Callable[[argparse.Namespace, Settings], bool],
+    database: bool = True,
+    tables: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command that is described by its function; say whether it needs the database, and our tables in it."""
+    text = (command.__doc__ or "").partition("\n")[0]
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(command=command, database=database, tables=tables)
+    return parser
+
+
+def _add_events(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("uuid", nargs="*", type=_uuid, metavar="UUID", help=f"uuids of events; {default}")
+    shown = _DATE_FORMAT.replace("%", "%%")
+    parser.add_argument("--date-format", default=_DATE_FORMAT, help=f"form of dates (default {shown})")
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no uuid") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
+    return int(text)
+
+
+def _status(text: str) -> int:
+    if not text.isdigit() or not 200 <= int(text) <= 599:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a status from 200 to 599")
+    return int(text)

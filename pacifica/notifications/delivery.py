@@ -1,0 +1,352 @@
+"""Delivers: claims what is due, asks the gate, sends, and settles what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from . import events, gates, orm
+from .config import Settings
+from .errors import Unavailable
+from .gates import Ask, Gate, Verdict
+from .globals import OWN_TYPES
+from .retry import Outcome, Schedule, State, growing
+from .targets import Sending, Target
+
+LOG = logging.getLogger(__name__)
+
+#: A subscription is not disabled for fewer failures in a row than this, however long ago the first was.
+FEWEST_FAILURES = 10
+#: Seconds between two looks for what is due while something is under way.
+_LOOK = 0.2
+#: Seconds that one look for answers may take while something is under way.
+_LISTEN = 0.02
+#: Seconds after which a delivery looks again for an answer that another worker is waiting for.
+_ASKED_ELSEWHERE = 0.5
+
+
+@dataclass(slots=True)
+class Work:
+    """A claimed delivery with its event and its subscription."""
+
+    delivery: orm.EventLogMatch
+    event: orm.EventLog
+    subscription: orm.EventMatch
+    policy_status: int | None = None
+
+    @property
+    def question(self) -> orm.Question:
+        """Give what the gate is asked."""
+        return self.event.uuid, self.subscription.user
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a delivery, not yet written; ``disable`` says why its subscription is to be disabled."""
+
+    work: Work
+    settlement: orm.Settlement
+    disable: str = ""
+
+
+class Courier:
+    """Delivers through one target, past one gate; used by one thread at a time.
+
+    What it has claimed it holds by a lease, which it renews until the delivery is settled. Results that can't be
+    written because the database is away are kept and written later.
+    """
+
+    def __init__(self, settings: Settings, target: Target, gate: Gate) -> None:
+        """Take the settings, where to send, and whom to ask."""
+        self._settings = settings
+        self._target = target
+        self._gate = gate
+        self._schedule = Schedule(settings.delivery.retry_schedule, settings.delivery.jitter)
+        self._asked: dict[orm.Question, orm.GateAnswer] = {}
+        self._at_gate: dict[orm.Question, list[Work]] = {}
+        self._verdicts: list[tuple[orm.Question, Verdict]] = []
+        self._sent: dict[UUID, Work] = {}
+        self._results: list[Result] = []
+        self._renewed = time.monotonic()
+
+    @property
+    def in_hand(self) -> list[Work]:
+        """Give everything that is claimed and not settled."""
+        at_gate = [work for works in self._at_gate.values() for work in works]
+        return [*at_gate, *self._sent.values(), *(result.work for result in self._results)]
+
+    def drain(self, stopping: Callable[[], bool] = lambda: False, only: Sequence[UUID] = ()) -> None:
+        """Deliver until nothing is due and nothing is in hand; with ``only``, what belongs to these events.
+
+        Returns early when ``stopping`` says so. Raises ``Unavailable`` when the database does not answer; what is
+        in hand is kept for the next call.
+        """
+        look_at = 0.0
+        while not stopping():
+            claimed = 0
+            if time.monotonic() >= look_at:
+                claimed = self._claim(only)
+                look_at = 0.0 if claimed else time.monotonic() + _LOOK
+            if not claimed and not self.in_hand:
+                return
+            self._step()
+
+    def stop(self, grace: float) -> None:
+        """Wait up to ``grace`` seconds for what is in hand; what is left is due again at once, for another worker."""
+        deadline = time.monotonic() + grace
+        try:
+            while self.in_hand and time.monotonic() < deadline:
+                self._step()
+            self._gate.close()
+            self._target.close()
+            for work in [*(work for works in self._at_gate.values() for work in works), *self._sent.values()]:
+                self._note(work, State.PENDING, "the worker stopped before an answer came", delay=0.0)
+            self._settle()
+        except Unavailable as error:
+            LOG.warning("delivery.unsettled in_hand=%s error=%s", len(self.in_hand), error)
+
+    def _step(self) -> None:
+        """Hear what has come in, write it down, and keep what is still in hand."""
+        if len(self._gate):
+            self._verdicts += self._gate.wait(0.0 if len(self._target) else _LISTEN)  # type: ignore[arg-type]
+        if len(self._target):
+            for key, outcome in self._target.wait(_LISTEN):
+                self._attempted(self._sent.pop(key), outcome)  # type: ignore[call-overload]
+        self._heed()
+        self._settle()
+        self._renew()
+
+    def _claim(self, only: Sequence[UUID]) -> int:
+        """Claim what is due, as much as there is room for, and send each on its way."""
+        delivery = self._settings.delivery
+        room = min(delivery.batch, delivery.in_flight - len(self.in_hand))
+        if room <= 0:
+            return 0
+        with orm.session():
+            claimed = orm.EventLogMatch.claim_due(room, delivery.lease, only)
+            if not claimed:
+                return 0
+            texts = orm.EventLog.texts({row.event_log_id for row in claimed})
+            owners = orm.EventMatch.by_uuid({row.event_match_id for row in claimed})
+            works = [Work(row, texts[row.event_log_id], owners[row.event_match_id]) for row in claimed]
+            self._admit([work for work in works if self._wanted(work)])
+        return len(claimed)
+
+    def _wanted(self, work: Work) -> bool:
+        """Tell whether the subscription still wants it; if not, note what becomes of it."""
+        if work.subscription.deleted is not None:
+            self._note(work, State.CANCELLED, "the subscription was deleted")
+        elif work.subscription.disabled is not None:
+            self._note(work, State.PENDING, "held while the subscription is disabled")
+        else:
+            return True
+        return False
+
+    def _admit(self, works: Iterable[Work]) -> None:
+        """Send what may be seen, end what may not, and ask about the rest."""
+        asking: dict[orm.Question, list[Work]] = {}
+        for work in works:
+            verdict = self._decide(work)
+            if verdict is not None:
+                self._judge(work, verdict)
+            elif work.question in self._at_gate:
+                self._at_gate[work.question].append(work)
+            else:
+                asking.setdefault(work.question, []).append(work)
+        if asking:
+            self._ask(asking)
+
+    def _decide(self, work: Work) -> Verdict | None:
+        kind = work.event.type or ""
+        value = json.loads(work.event.jsondata) if kind.startswith(OWN_TYPES) else None
+        return gates.decide(kind, value, work.subscription.user, self._settings.policy_url, self._settings.policy.types)
+
+    def _ask(self, asking: dict[orm.Question, list[Work]]) -> None:
+        """Use the answers that are kept, ask what nobody asks, and put off what another worker is asking."""
+        lease = self._settings.policy.timeout + self._settings.delivery.lease
+        answers = orm.GateAnswer.claim(asking, lease)
+        at = orm.now()
+        for question, works in asking.items():
+            answer = answers[question]
+            if answer.allowed is not None:
+                self._judge_all(works, Verdict(answer.allowed, _said(answer.status), answer.status))
+            elif answer.asking:
+                self._gate.start([Ask(question, question[1], works[0].event.jsondata.encode())])
+                self._asked[question] = answer
+                self._at_gate[question] = works
+            else:
+                wait = (answer.ask_at - at).total_seconds() if answer.lease is None else _ASKED_ELSEWHERE
+                for work in works:
+                    self._note(work, State.PENDING, "waits for the policy server's answer", delay=max(0.0, wait))
+
+    def _heed(self) -> None:
+        """Keep what the gate said, and act on it."""
+        while self._verdicts:
+            question, verdict = self._verdicts[0]
+            answer = self._asked[question]
+            with orm.session():
+                if verdict.allowed is None:
+                    self._unanswered(question, answer, verdict)
+                else:
+                    answer.answer(verdict.allowed, verdict.status or 0)
+                    self._answered(question, verdict)
+            del self._verdicts[0], self._asked[question]
+
+    def _answered(self, question: orm.Question, verdict: Verdict) -> None:
+        """Judge what waited, by its subscription as it is now: asking may have taken long."""
+        works = self._at_gate[question]
+        owners = orm.EventMatch.by_uuid({work.subscription.uuid for work in works})
+        del self._at_gate[question]
+        for work in works:
+            work.subscription = owners[work.subscription.uuid]
+        self._judge_all([work for work in works if self._wanted(work)], verdict)
+
+    def _unanswered(self, question: orm.Question, answer: orm.GateAnswer, verdict: Verdict) -> None:
+        """Ask again later, at growing intervals; past ``policy.max_age`` what waits is dead."""
+        policy = self._settings.policy
+        delay = growing(answer.asked, policy.max_interval)
+        answer.postpone(delay, verdict.status)
+        too_old = answer.age(orm.now()) >= policy.max_age
+        LOG.warning("gate.unanswered event=%s user=%r asked=%s reason=%r", *question, answer.asked, verdict.reason)
+        for work in self._at_gate.pop(question):
+            if too_old:
+                self._note(work, State.DEAD, f"{verdict.reason}, for longer than policy.max_age", verdict.status)
+            else:
+                self._note(work, State.PENDING, verdict.reason, verdict.status, delay=delay)
+
+    def _judge_all(self, works: Iterable[Work], verdict: Verdict) -> None:
+        for work in works:
+            work.policy_status = verdict.status
+            self._judge(work, verdict)
+
+    def _judge(self, work: Work, verdict: Verdict) -> None:
+        if verdict.allowed:
+            self._send(work)
+        else:
+            self._note(work, State.REFUSED, verdict.reason, verdict.status)
+
+    def _send(self, work: Work) -> None:
+        delivery, subscription = work.delivery, work.subscription
+        try:
+            text = events.with_extensions(work.event.jsondata, subscription.extension_values)
+            auth = subscription.auth_values
+        except ValueError:
+            self._note(work, State.DEAD, "the subscription's extensions can't be added to this event")
+            return
+        self._target.start(
+            [
+                Sending(
+                    key=delivery.uuid,
+                    url=subscription.target_url,
+                    body=text.encode(),
+                    content_type=work.event.content_type,
+                    delivery=str(delivery.uuid),
+                    attempt=delivery.attempts + 1,
+                    replay=delivery.replay,
+                    auth=auth,
+                )
+            ]
+        )
+        self._sent[delivery.uuid] = work
+
+    def _attempted(self, work: Work, outcome: Outcome) -> None:
+        """Decide what an attempt came to."""
+        attempt = work.delivery.attempts + 1 - work.delivery.attempts_before
+        at_once = self._settings.delivery.disable_after == 0
+        delay = None if at_once else self._schedule.after(attempt, outcome)
+        if outcome.delivered:
+            self._note(work, State.DELIVERED, outcome.reason, outcome=outcome)
+        elif delay is not None:
+            self._note(work, State.PENDING, outcome.reason, delay=delay, outcome=outcome)
+        else:
+            disable = f"the target {outcome.reason}" if at_once or outcome.permanent else ""
+            self._note(work, State.DEAD, outcome.reason, outcome=outcome, disable=disable)
+
+    def _note(
+        self,
+        work: Work,
+        state: State,
+        reason: str,
+        policy_status: int | None = None,
+        delay: float | None = None,
+        outcome: Outcome | None = None,
+        disable: str = "",
+    ) -> None:
+        """Keep a result until it is written."""
+        status = work.policy_status if policy_status is None else policy_status
+        settlement = orm.Settlement(work.delivery, state, reason, delay, outcome, status)
+        self._results.append(Result(work, settlement, disable))
+
+    def _settle(self) -> None:
+        """Write all results in one transaction, and say what was written."""
+        if not self._results:
+            return
+        results = list(self._results)
+        with orm.session(), orm.transaction():
+            disabled = self._count(results)
+            orm.EventLogMatch.settle((result.settlement for result in results), self._settings.delivery.keep_response)
+        self._results = []
+        for result in results:
+            _log(result.settlement)
+        for subscription, reason in disabled.items():
+            LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+
+    def _count(self, results: Sequence[Result]) -> dict[UUID, str]:
+        """Count successes and failures of subscriptions, and disable those that are to be; give these."""
+        attempted = [result for result in results if result.settlement.outcome is not None]
+        reached = {result.work.subscription.uuid for result in attempted if result.settlement.outcome.delivered}  # type: ignore[union-attr]
+        if reached:
+            orm.EventMatch.succeeded(sorted(reached))
+        disabled: dict[UUID, str] = {}
+        for result in sorted(attempted, key=lambda result: result.work.subscription.uuid):
+            subscription = result.work.subscription.uuid
+            if subscription in reached or subscription in disabled:
+                continue
+            reason = result.disable or self._worn_out(subscription, result.settlement.reason)
+            if reason and orm.disable(subscription, reason):
+                disabled[subscription] = reason
+        return disabled
+
+    def _worn_out(self, subscription: UUID, reason: str) -> str:
+        """Count one failure; say why the subscription is to be disabled, or nothing."""
+        at = orm.now()
+        since, failures = orm.EventMatch.failed(subscription, at)
+        if failures < FEWEST_FAILURES or (at - since).total_seconds() < self._settings.delivery.disable_after:
+            return ""
+        return f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; the last target {reason}"
+
+    def _renew(self) -> None:
+        lease = self._settings.delivery.lease
+        if self.in_hand and time.monotonic() - self._renewed > lease / 3:
+            with orm.session():
+                orm.EventLogMatch.renew((work.delivery for work in self.in_hand), lease)
+            self._renewed = time.monotonic()
+
+
+def _said(status: int | None) -> str:
+    return f"the policy server answered {status}"
+
+
+def _log(settlement: orm.Settlement) -> None:
+    """Write one line about an attempt, or about what was decided without one."""
+    delivery, outcome = settlement.delivery, settlement.outcome
+    LOG.info(
+        "%s delivery=%s event=%s subscription=%s state=%s attempt=%s status=%s failure=%s seconds=%.3f delay=%s"
+        " policy=%s reason=%r",
+        "delivery.attempted" if outcome else "delivery.decided",
+        delivery.uuid,
+        delivery.event_log_id,
+        delivery.event_match_id,
+        settlement.state,
+        settlement.attempt,
+        outcome.status if outcome else None,
+        outcome.failure if outcome else None,
+        outcome.seconds if outcome else 0.0,
+        settlement.delay,
+        settlement.policy_status,
+        settlement.reason,
+    )

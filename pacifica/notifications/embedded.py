@@ -1,0 +1,88 @@
+"""The application in one process: mounted, its database ready, and a worker beside it where there is no broker."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+from typing import Any
+
+import cherrypy
+from cherrypy.process.plugins import SimplePlugin
+
+from . import globals as names
+from . import orm, tasks
+from .config import Settings, get_config, load, mask_url, use
+from .rest import Root
+
+LOG = logging.getLogger(__name__)
+
+
+def prepare(settings: Settings | None = None) -> Settings:
+    """Put settings in force and see that the database can be used; opens no connection that stays.
+
+    With ``memory://`` and SQLite missing tables are made. Raises ``ConfigError``, ``Unavailable``, and
+    ``peewee.OperationalError`` for a schema that this release can't use.
+    """
+    settings = use(settings or load())
+    orm.initialize(settings)
+    orm.wait_until_up(settings)
+    with orm.session():
+        if settings.embedded and settings.database_url.startswith("sqlite:") and orm.OrmSync.is_empty():
+            orm.OrmSync.update_tables()
+        orm.require_schema()
+    # What was opened here must not be inherited by a fork.
+    orm.after_fork(settings)
+    _say(settings)
+    return settings
+
+
+def _say(settings: Settings) -> None:
+    """Say at start what an operator would otherwise have to find out."""
+    LOG.info("service.starting version=%s database=%s", names.VERSION, mask_url(settings.database_url))
+    if settings.policy_url:
+        LOG.info("service.starting policy=%s", mask_url(settings.policy_url))
+    else:
+        LOG.info("service.starting policy=none: every subscriber gets every event that matches (policy_url)")
+    if settings.embedded:
+        LOG.info("service.starting worker=embedded: this service routes and delivers itself (broker_url)")
+    elif not tasks.worker_seen():
+        LOG.warning("service.starting worker=none was seen lately; start one with: %s", tasks.WORKER_COMMAND)
+
+
+def mount(file: str) -> Any:
+    """Mount the application with a CherryPy file on top of our own."""
+    application = cherrypy.tree.mount(Root(), "/", names.DEFAULT_CHERRYPY_CONFIG)
+    application.merge(file)
+    return application
+
+
+class WorkerPlugin(SimplePlugin):
+    """Runs the worker as long as CherryPy's engine runs."""
+
+    def start(self) -> None:
+        """Start the worker's threads."""
+        tasks.start_runner()
+
+    def stop(self) -> None:
+        """Stop them; what is under way has some seconds."""
+        tasks.stop_runner()
+
+
+def begin_here() -> None:
+    """Under uWSGI start the embedded worker after the fork, in one of the processes; a lease decides in which.
+
+    With another WSGI server it starts with the first event.
+    """
+    if not get_config().embedded:
+        return
+    try:
+        uwsgi: Any = importlib.import_module("uwsgi")
+    except ImportError:
+        return
+    uwsgi.post_fork_hook = _after_fork
+
+
+def _after_fork() -> None:
+    tasks.start_runner(tasks.EMBEDDED)
+    atexit.register(tasks.stop_runner)

@@ -1,0 +1,49 @@
+"""Names that are fixed for a process."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+try:
+    VERSION = version("pacifica-notifications")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    VERSION = "0+unknown"
+
+#: Where the settings and the embedded database live when nothing else is said.
+HOME = Path("~/.pacifica-notifications").expanduser()
+
+#: The INI file with the service's settings; it need not exist.
+CONFIG_FILE = os.environ.get("NOTIFICATIONS_CONFIG") or str(HOME / "config.ini")
+
+#: The CherryPy file to mount ``rest.Root`` with; always one that exists, see ``__getattr__``.
+CHERRYPY_CONFIG: str
+
+#: The CherryPy file that is used where the operator has none.
+DEFAULT_CHERRYPY_CONFIG = str(Path(__file__).with_name("server.conf"))
+
+#: Media types that one CloudEvent in structured JSON mode may arrive with.
+EVENT_MEDIA_TYPES = ("application/json", "application/cloudevents+json")
+
+#: Headers of our own on every delivery.
+DELIVERY_HEADER = "Notifications-Delivery"
+ATTEMPT_HEADER = "Notifications-Attempt"
+REPLAY_HEADER = "Notifications-Replay"
+
+#: Header of an answer that carries advice about a request that was accepted all the same.
+HINT_HEADER = "Notifications-Hint"
+
+#: What stands in an answer in place of a secret.
+MASK = "***"
+
+#: Event types of our own; they never go to the policy server.
+OWN_TYPES = "org.pacifica.notifications."
+
+
+def __getattr__(name: str) -> str:
+    """Find the CherryPy file when it is asked for, so that importing this module looks at no file."""
+    if name != "CHERRYPY_CONFIG":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    chosen = os.environ.get("NOTIFICATIONS_CPCONFIG") or str(HOME / "cpconfig.ini")
+    return chosen if Path(chosen).is_file() else DEFAULT_CHERRYPY_CONFIG

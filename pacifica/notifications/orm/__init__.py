@@ -1,0 +1,49 @@
+"""Tables, migrations, and one function per question; the only SQL."""
+
+from __future__ import annotations
+
+from peewee import OperationalError
+
+from .base import BaseModel
+from .changes import change, disable, remove
+from .database import DB, after_fork, initialize, now, session, wait_until_up
+from .eventlog import EventLog, Stored
+from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
+from .eventmatch import EventMatch, SubscriptionRevision
+from .gateanswer import GateAnswer, Question
+from .purge import Purge
+from .sync import NotificationSystem, OrmSync, described, require_schema
+from .worker import Worker
+
+__all__ = [
+    "DB",
+    "BaseModel",
+    "DeliveryAttempt",
+    "EventLog",
+    "EventLogMatch",
+    "EventMatch",
+    "GateAnswer",
+    "NotificationSystem",
+    "OperationalError",
+    "OrmSync",
+    "Purge",
+    "Question",
+    "Settlement",
+    "Stored",
+    "SubscriptionRevision",
+    "Worker",
+    "after_fork",
+    "change",
+    "described",
+    "disable",
+    "initialize",
+    "now",
+    "remove",
+    "require_schema",
+    "session",
+    "transaction",
+    "wait_until_up",
+]
+
+#: Run a block as one transaction of the process's database.
+transaction = DB.atomic

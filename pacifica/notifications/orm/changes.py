@@ -1,0 +1,58 @@
+"""Changes of a subscription that change its deliveries with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from .database import DB, now
+from .eventlogmatch import EventLogMatch
+from .eventmatch import EventMatch, SubscriptionRevision, columns
+
+
+def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
+    """Write the members of a PUT, as ``subscriptions.validate`` gives them, and give the row as it is then.
+
+    None if the row was changed or deleted since it was read. Disabling holds what is pending, reviving releases it.
+    """
+    with DB.atomic():
+        at = now()
+        written = columns(members, row.disabled, at)
+        if not _write(row, written | {"updated": at}):
+            return None
+        if written.get("disabled"):
+            EventLogMatch.hold(row.uuid)
+        elif "disabled" in written:
+            EventLogMatch.release_held(row.uuid)
+        return EventMatch.get_by_id(row.uuid)
+
+
+def remove(row: EventMatch) -> bool:
+    """Delete softly and cancel what is pending; False if the row was changed or deleted since it was read."""
+    with DB.atomic():
+        at = now()
+        if not _write(row, {"deleted": at, "updated": at}):
+            return False
+        EventLogMatch.cancel(row.uuid)
+    return True
+
+
+def disable(uuid: UUID, reason: str) -> bool:
+    """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already."""
+    with DB.atomic():
+        row = EventMatch.get_by_id(uuid)
+        if row.disabled is not None or row.deleted is not None:
+            return False
+        at = now()
+        if not _write(row, {"disabled": at, "error": reason, "updated": at}):
+            return False
+        EventLogMatch.hold(uuid)
+    return True
+
+
+def _write(row: EventMatch, written: Mapping[str, Any]) -> bool:
+    """Write columns under the next revision, unless somebody else wrote since the row was read."""
+    revision = SubscriptionRevision.take()
+    unchanged = (EventMatch.uuid == row.uuid) & (EventMatch.revision == row.revision) & EventMatch.deleted.is_null()
+    return bool(EventMatch.update(**written, revision=revision).where(unchanged).execute())

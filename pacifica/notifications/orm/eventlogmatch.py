@@ -1,0 +1,259 @@
+"""Deliveries: one event for one subscription, from matched to its one terminal state; and their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import peewee
+
+from ..retry import Outcome, State
+from .base import BaseModel
+from .database import claim, clock, insert_missing, now
+from .eventlog import EventLog
+from .eventmatch import EventMatch
+
+#: Characters of a target's answer that are kept, where a setting says so.
+KEPT_ANSWER = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a claimed delivery came to, to be written where its lease is still ours.
+
+    ``delay`` is in seconds and only for ``pending``; without it the delivery is held until its subscription revives.
+    """
+
+    delivery: EventLogMatch
+    state: State
+    reason: str
+    delay: float | None = None
+    outcome: Outcome | None = None
+    policy_status: int | None = None
+
+    @property
+    def attempt(self) -> int:
+        """Give the number of the attempt that was made, or of the last one if none was."""
+        return int(self.delivery.attempts) + (self.outcome is not None)
+
+
+class EventLogMatch(BaseModel):
+    """One delivery; ``next_attempt_at`` is set while it is ``pending`` and not held.
+
+    ``attempts_before`` are those of its ``attempts`` that were made before it was reopened.
+    """
+
+    uuid = peewee.UUIDField(primary_key=True, default=uuid4)
+    event_log = peewee.ForeignKeyField(EventLog, backref="deliveries")
+    event_match = peewee.ForeignKeyField(EventMatch, backref="deliveries")
+    policy_status_code = peewee.IntegerField(null=True)
+    policy_resp_body = peewee.TextField(null=True)
+    target_status_code = peewee.IntegerField(null=True)
+    target_resp_body = peewee.TextField(null=True)
+    created = peewee.DateTimeField()
+    state = peewee.CharField(max_length=16, default=State.PENDING)
+    reason = peewee.TextField(null=True)
+    attempts = peewee.IntegerField(default=0)
+    attempts_before = peewee.IntegerField(default=0)
+    replay = peewee.IntegerField(default=0)
+    finished = peewee.DateTimeField(null=True)
+    next_attempt_at = peewee.DateTimeField(null=True)
+    lease = peewee.UUIDField(null=True)
+
+    class Meta:
+        """An event goes to a subscription once, and once more for each replay."""
+
+        indexes = ((("event_log", "event_match", "replay"), True),)
+
+    @classmethod
+    def add(cls, event: UUID, subscriptions: Iterable[UUID], replay: int = 0) -> int:
+        """Insert the deliveries of an event that do not exist yet, due at once; count them."""
+        rows = [
+            {
+                "uuid": uuid4(),
+                "event_log": event,
+                "event_match": subscription,
+                "created": clock(),
+                "next_attempt_at": clock(),
+                "replay": replay,
+            }
+            for subscription in subscriptions
+        ]
+        return sum(insert_missing(cls, list(part)) for part in peewee.chunked(rows, 100))
+
+    @classmethod
+    def claim_due(cls, limit: int, lease: float, events: Sequence[UUID] = ()) -> list[EventLogMatch]:
+        """Claim deliveries that are due, the longest due first, for ``lease`` seconds; of these ``events`` if given."""
+        at = now()
+        due = cls.next_attempt_at <= at
+        if events:
+            due &= cls.event_log.in_(list(events))
+        values = {"lease": uuid4(), "next_attempt_at": at + timedelta(seconds=lease)}
+        return claim(cls, due, cls.next_attempt_at, limit, values)
+
+    @classmethod
+    def renew(cls, deliveries: Iterable[EventLogMatch], lease: float) -> None:
+        """Hold claimed deliveries for another ``lease`` seconds, those that nobody else has by now."""
+        claims: dict[UUID, list[UUID]] = {}
+        for delivery in deliveries:
+            claims.setdefault(delivery.lease, []).append(delivery.uuid)
+        for token, uuids in claims.items():
+            cls.update(next_attempt_at=now() + timedelta(seconds=lease)).where(
+                cls.uuid.in_(uuids) & (cls.lease == token) & cls.next_attempt_at.is_null(False)
+            ).execute()
+
+    @classmethod
+    def settle(cls, settlements: Iterable[Settlement], keep_answer: bool = False) -> None:
+        """Write what claimed deliveries came to, inside the caller's transaction, and a row for every attempt.
+
+        A delivery whose lease is somebody else's by now keeps its state; its attempt is on record all the same.
+        """
+        ordered = sorted(settlements, key=lambda settlement: settlement.delivery.uuid)
+        at = now()
+        for settlement in ordered:
+            cls.update(**_columns(settlement, at)).where(
+                (cls.uuid == settlement.delivery.uuid)
+                & (cls.lease == settlement.delivery.lease)
+                & (cls.state == State.PENDING)
+            ).execute()
+        DeliveryAttempt.add(ordered, at, keep_answer)
+
+    @classmethod
+    def hold(cls, subscription: UUID) -> None:
+        """Keep what is pending for a disabled subscription without using up attempts.
+
+        What a worker has claimed is left to it: it settles it, or holds it when it claims it again.
+        """
+        cls.update(next_attempt_at=None).where(cls._pending_for(subscription) & cls.lease.is_null()).execute()
+
+    @classmethod
+    def release_held(cls, subscription: UUID) -> None:
+        """Make due what was held for a subscription that was revived."""
+        cls.update(next_attempt_at=clock()).where(
+            cls._pending_for(subscription) & cls.next_attempt_at.is_null()
+        ).execute()
+
+    @classmethod
+    def cancel(cls, subscription: UUID) -> None:
+        """End what is pending for a deleted subscription."""
+        cls.update(
+            state=State.CANCELLED,
+            reason="the subscription was deleted",
+            finished=clock(),
+            next_attempt_at=None,
+            lease=None,
+        ).where(cls._pending_for(subscription)).execute()
+
+    @classmethod
+    def _pending_for(cls, subscription: UUID) -> peewee.Expression:
+        return (cls.event_match == subscription) & (cls.state == State.PENDING)
+
+    @classmethod
+    def mend_held(cls, longest: float) -> int:
+        """End what was held longer than ``longest`` seconds, and free what is held for nobody's sake; count both.
+
+        A subscription may be revived while a worker that read it before puts a delivery on hold.
+        """
+        held = (cls.state == State.PENDING) & cls.next_attempt_at.is_null()
+        ended = (
+            cls.update(
+                state=State.DEAD,
+                reason="held for a disabled subscription for longer than retention.held",
+                finished=clock(),
+                lease=None,
+            )
+            .where(held & (cls.created < now() - timedelta(seconds=longest)))
+            .execute()
+        )
+        enabled = EventMatch.select(EventMatch.uuid).where(EventMatch.disabled.is_null() & EventMatch.deleted.is_null())
+        freed = cls.update(next_attempt_at=clock()).where(held & cls.event_match.in_(enabled)).execute()
+        return int(ended + freed)
+
+    @classmethod
+    def reopen(cls, delivery: EventLogMatch) -> None:
+        """Make a dead delivery due again; its attempts are counted on, its schedule starts anew."""
+        cls.update(
+            state=State.PENDING,
+            reason=None,
+            attempts_before=cls.attempts,
+            finished=None,
+            next_attempt_at=clock(),
+            lease=None,
+        ).where((cls.uuid == delivery.uuid) & (cls.state == State.DEAD)).execute()
+
+    @classmethod
+    def replay_of(cls, delivery: EventLogMatch) -> None:
+        """Add a new delivery of the same event for the same subscription, with the next replay number."""
+        last = (
+            cls.select(peewee.fn.MAX(cls.replay))
+            .where((cls.event_log == delivery.event_log_id) & (cls.event_match == delivery.event_match_id))
+            .scalar()
+        )
+        cls.add(delivery.event_log_id, [delivery.event_match_id], replay=int(last) + 1)
+
+    @classmethod
+    def of_events(cls, uuids: Iterable[UUID]) -> list[EventLogMatch]:
+        """Give the deliveries of these events, in the order in which they were made."""
+        return list(cls.select().where(cls.event_log.in_(list(uuids))).order_by(cls.created, cls.replay, cls.uuid))
+
+
+def _columns(settlement: Settlement, at: datetime) -> dict[str, object]:
+    """Give the columns that a settlement writes."""
+    pending = settlement.state is State.PENDING
+    due = at + timedelta(seconds=settlement.delay) if pending and settlement.delay is not None else None
+    written: dict[str, object] = {
+        "state": settlement.state,
+        "reason": settlement.reason,
+        "attempts": settlement.attempt,
+        "finished": None if pending else at,
+        "next_attempt_at": due,
+        "lease": None,
+    }
+    if settlement.policy_status is not None:
+        written["policy_status_code"] = settlement.policy_status
+    if settlement.outcome is not None:
+        written["target_status_code"] = settlement.outcome.status
+    return written
+
+
+def _shown(answer: bytes) -> str | None:
+    """Give the beginning of an answer as text that every database takes."""
+    return answer[:KEPT_ANSWER].decode("utf-8", "replace").replace("\0", "\ufffd") or None
+
+
+class DeliveryAttempt(BaseModel):
+    """One try to send a delivery: when, how long in seconds, and its status or why there was none."""
+
+    delivery = peewee.ForeignKeyField(EventLogMatch, backref="tries")
+    attempt = peewee.IntegerField()
+    started = peewee.DateTimeField()
+    seconds = peewee.DoubleField()
+    status = peewee.IntegerField(null=True)
+    failure = peewee.CharField(max_length=16, null=True)
+    answer = peewee.TextField(null=True)
+
+    @classmethod
+    def add(cls, settlements: Iterable[Settlement], at: datetime, keep_answer: bool) -> None:
+        """Record the attempts of these settlements, which ended at ``at``, on request with what was answered."""
+        rows = [
+            {
+                "delivery": settlement.delivery.uuid,
+                "attempt": settlement.attempt,
+                "started": at - timedelta(seconds=outcome.seconds),
+                "seconds": outcome.seconds,
+                "status": outcome.status,
+                "failure": outcome.failure,
+                "answer": _shown(outcome.answer) if keep_answer else None,
+            }
+            for settlement in settlements
+            if (outcome := settlement.outcome) is not None
+        ]
+        for part in peewee.chunked(rows, 100):
+            cls.insert_many(list(part)).execute()
+
+    @classmethod
+    def of_deliveries(cls, uuids: Iterable[UUID]) -> list[DeliveryAttempt]:
+        """Give the attempts of these deliveries, oldest first."""
+        return list(cls.select().where(cls.delivery.in_(list(uuids))).order_by(cls.id))

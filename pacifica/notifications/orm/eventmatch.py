@@ -1,0 +1,168 @@
+"""Subscriptions, and the revision that every change of them takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import peewee
+
+from ..subscriptions import VERSION, masked
+from .base import BaseModel, plain
+from .database import DB, now
+
+#: The members of a subscription's answer, in the order in which they are given.
+MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
+
+
+class SubscriptionRevision(BaseModel):
+    """One row: the number of the last committed change of any subscription."""
+
+    value = peewee.BigIntegerField(default=0)
+
+    @classmethod
+    def take(cls) -> int:
+        """Take the next number inside the caller's transaction, whose commits are thereby in the numbers' order."""
+        cls.update(value=cls.value + 1).execute()
+        return cls.current()
+
+    @classmethod
+    def current(cls) -> int:
+        """Give the last number."""
+        return int(cls.select(cls.value).scalar())
+
+
+class EventMatch(BaseModel):
+    """One subscription: who wants which events, and where to."""
+
+    uuid = peewee.UUIDField(primary_key=True, default=uuid4)
+    name = peewee.CharField()
+    jsonpath = peewee.TextField()
+    user = peewee.CharField(index=True)
+    disabled = peewee.DateTimeField(null=True)
+    error = peewee.TextField(null=True)
+    target_url = peewee.TextField()
+    version = peewee.CharField(default=VERSION)
+    extensions = peewee.TextField(default="{}")
+    created = peewee.DateTimeField()
+    updated = peewee.DateTimeField()
+    deleted = peewee.DateTimeField(null=True)
+    auth = peewee.TextField(null=True)
+    revision = peewee.BigIntegerField(default=0, index=True)
+    failing_since = peewee.DateTimeField(null=True)
+    failures = peewee.IntegerField(default=0)
+
+    @property
+    def extension_values(self) -> dict[str, Any]:
+        """Give the extensions as a value."""
+        return _object(self.extensions)
+
+    @property
+    def auth_values(self) -> dict[str, Any]:
+        """Give ``auth`` as a value, secrets included; none is the empty object."""
+        return _object(self.auth)
+
+    def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
+        """Give the thirteen members of an answer; secrets are masked unless ``clear_auth``."""
+        found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
+        found["extensions"] = self.extension_values
+        found["auth"] = self.auth_values if clear_auth else masked(self.auth_values)
+        return found
+
+    @classmethod
+    def add(cls, user: str, members: Mapping[str, Any]) -> EventMatch:
+        """Store a new subscription, members as ``subscriptions.validate`` gives them."""
+        with DB.atomic():
+            at = now()
+            row = cls(user=user, created=at, updated=at, revision=SubscriptionRevision.take())
+            for name, value in columns(members, None, at).items():
+                setattr(row, name, value)
+            row.save(force_insert=True)
+        return row
+
+    @classmethod
+    def of(cls, user: str, uuid: UUID) -> EventMatch | None:
+        """Give a user's own, undeleted subscription."""
+        return cls.get_or_none((cls.uuid == uuid) & (cls.user == user) & cls.deleted.is_null())
+
+    @classmethod
+    def all_of(
+        cls,
+        user: str,
+        name: str | None = None,
+        disabled: bool | None = None,
+        target_url: str | None = None,
+        since: datetime | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        limit: int | None = None,
+    ) -> list[EventMatch]:
+        """Give a user's own, undeleted subscriptions, oldest first, narrowed by what is given.
+
+        ``target_url`` is a beginning, ``since`` the earliest update, ``after`` the last row of the page before.
+        """
+        wanted = cls.select().where((cls.user == user) & cls.deleted.is_null())
+        if name is not None:
+            wanted = wanted.where(cls.name == name)
+        if disabled is not None:
+            wanted = wanted.where(cls.disabled.is_null(not disabled))
+        if target_url is not None:
+            wanted = wanted.where(peewee.fn.SUBSTR(cls.target_url, 1, len(target_url)) == target_url)
+        if since is not None:
+            wanted = wanted.where(cls.updated >= since)
+        if after is not None:
+            created, uuid = after
+            wanted = wanted.where((cls.created > created) | ((cls.created == created) & (cls.uuid > uuid)))
+        return list(wanted.order_by(cls.created, cls.uuid).limit(limit))
+
+    @classmethod
+    def changed_since(cls, revision: int) -> tuple[int, list[EventMatch]]:
+        """Give the current revision and the rows that took a number above ``revision`` up to it."""
+        current = SubscriptionRevision.current()
+        if current == revision:
+            return current, []
+        return current, list(cls.select().where((cls.revision > revision) & (cls.revision <= current)))
+
+    @classmethod
+    def by_uuid(cls, uuids: Iterable[UUID]) -> dict[UUID, EventMatch]:
+        """Give the rows with these uuids, deleted ones too."""
+        return {row.uuid: row for row in cls.select().where(cls.uuid.in_(list(uuids)))}
+
+    @classmethod
+    def succeeded(cls, uuids: Iterable[UUID]) -> None:
+        """Forget the failures of subscriptions that a delivery reached."""
+        cls.update(failing_since=None, failures=0).where(
+            cls.uuid.in_(list(uuids)) & cls.failing_since.is_null(False)
+        ).execute()
+
+    @classmethod
+    def failed(cls, uuid: UUID, at: datetime) -> tuple[datetime, int]:
+        """Count a failed attempt; give since when and how often all attempts have failed."""
+        cls.update(failing_since=peewee.fn.COALESCE(cls.failing_since, at), failures=cls.failures + 1).where(
+            cls.uuid == uuid
+        ).execute()
+        row = cls.select(cls.failing_since, cls.failures).where(cls.uuid == uuid).get()
+        return row.failing_since, row.failures
+
+
+def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime) -> dict[str, Any]:
+    """Give the columns to write for members as ``subscriptions.validate`` gives them.
+
+    ``disabled`` is what is stored so far; disabling again keeps that time, reviving clears what led to it.
+    """
+    written = {name: members[name] for name in ("name", "jsonpath", "target_url") if name in members}
+    for name in ("extensions", "auth"):
+        if name in members:
+            written[name] = json.dumps(members[name], ensure_ascii=False)
+    if members.get("disabled"):
+        written["disabled"] = disabled or at
+    elif "disabled" in members:
+        written |= {"disabled": None, "error": None, "failing_since": None, "failures": 0}
+    return written
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}

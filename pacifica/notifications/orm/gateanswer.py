@@ -1,0 +1,92 @@
+"""What the policy server said about an event and a user: asked once, kept for all deliveries of that event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import peewee
+
+from .base import BaseModel
+from .database import DB, insert_missing, now
+from .eventlog import EventLog
+
+#: An event and the user whose right to see it is in question.
+Question = tuple[UUID, str]
+
+
+class GateAnswer(BaseModel):
+    """One question; ``allowed`` is null until it is answered, ``ask_at`` is when it may be asked (again)."""
+
+    event_log = peewee.ForeignKeyField(EventLog, backref="gate_answers")
+    user = peewee.CharField()
+    allowed = peewee.BooleanField(null=True)
+    status = peewee.IntegerField(null=True)
+    asked = peewee.IntegerField(default=0)
+    first_asked = peewee.DateTimeField()
+    ask_at = peewee.DateTimeField()
+    lease = peewee.UUIDField(null=True)
+
+    class Meta:
+        """A user has one answer about an event."""
+
+        indexes = ((("event_log", "user"), True),)
+
+    @classmethod
+    def claim(cls, questions: Iterable[Question], lease: float) -> dict[Question, GateAnswer]:
+        """Give a row for each question, and take those that nobody answered or is asking for ``lease`` seconds.
+
+        A row with ``allowed`` is answered. One without, with ``lease`` set and ``asking`` true, is the caller's to
+        ask. Any other is being asked, or not to be asked before ``ask_at``.
+        """
+        wanted = set(questions)
+        token = uuid4()
+        with DB.atomic():
+            at = now()
+            fresh = [
+                {"event_log": event, "user": user, "first_asked": at, "ask_at": at} for event, user in sorted(wanted)
+            ]
+            insert_missing(cls, fresh)
+            cls.update(lease=token, ask_at=at + timedelta(seconds=lease), asked=cls.asked + 1).where(
+                cls._any_of(wanted) & cls.allowed.is_null() & (cls.ask_at <= at)
+            ).execute()
+            rows = list(cls.select().where(cls._any_of(wanted)))
+        for row in rows:
+            row.asking = row.lease == token
+        return {(row.event_log_id, row.user): row for row in rows}
+
+    #: Whether the caller of ``claim`` is the one to ask.
+    asking = False
+
+    @classmethod
+    def _any_of(cls, questions: set[Question]) -> peewee.Expression:
+        events, users = {event for event, _ in questions}, {user for _, user in questions}
+        pairs = [(cls.event_log == event) & (cls.user == user) for event, user in sorted(questions)]
+        either = pairs[0]
+        for pair in pairs[1:]:
+            either |= pair
+        return cls.event_log.in_(list(events)) & cls.user.in_(list(users)) & either
+
+    def answer(self, allowed: bool, status: int) -> None:
+        """Keep what the policy server said."""
+        cls = type(self)
+        cls.update(allowed=allowed, status=status, lease=None).where(self._held()).execute()
+
+    def postpone(self, delay: float, status: int | None) -> None:
+        """Note that there was no answer; ask again after ``delay`` seconds."""
+        cls = type(self)
+        cls.update(ask_at=now() + timedelta(seconds=delay), status=status, lease=None).where(self._held()).execute()
+
+    def _held(self) -> peewee.Expression:
+        cls = type(self)
+        return (cls.id == self.id) & (cls.lease == self.lease)
+
+    @classmethod
+    def forget(cls, events: Iterable[UUID]) -> None:
+        """Forget all answers about these events, so that a replay asks anew."""
+        cls.delete().where(cls.event_log.in_(list(events))).execute()
+
+    def age(self, at: datetime) -> float:
+        """Give the seconds since the question was first asked."""
+        return float((at - self.first_asked).total_seconds())

@@ -1,0 +1,51 @@
+"""Which workers are at work, by the database's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import peewee
+
+from .base import BaseModel
+from .database import DB, clock, insert_missing, now
+
+
+class Worker(BaseModel):
+    """One worker that routes and delivers; ``holder`` is the process behind the name."""
+
+    name = peewee.CharField(primary_key=True)
+    holder = peewee.CharField()
+    seen = peewee.DateTimeField(index=True)
+
+    @classmethod
+    def beat(cls, name: str, holder: str, stale: float) -> bool:
+        """Say that ``holder`` is at work under a name; False while another process was seen there lately.
+
+        ``stale`` is in seconds: how long a silent holder keeps the name.
+        """
+        with DB.atomic():
+            if insert_missing(cls, [{"name": name, "holder": holder, "seen": clock()}]):
+                return True
+            mine = (cls.holder == holder) | (cls.seen < now() - timedelta(seconds=stale))
+            return bool(cls.update(holder=holder, seen=clock()).where((cls.name == name) & mine).execute())
+
+    @classmethod
+    def leave(cls, name: str, holder: str) -> None:
+        """Give a name up."""
+        cls.delete().where((cls.name == name) & (cls.holder == holder)).execute()
+
+    @classmethod
+    def last_seen(cls) -> datetime | None:
+        """Give the time when any worker was last seen."""
+        found: datetime | None = cls.select(peewee.fn.MAX(cls.seen)).scalar()
+        return found
+
+    @classmethod
+    def seen_within(cls, seconds: float) -> bool:
+        """Tell whether any worker was seen in the last seconds."""
+        return cls.select().where(cls.seen >= now() - timedelta(seconds=seconds)).exists()
+
+    @classmethod
+    def forget_older(cls, seconds: float) -> None:
+        """Drop the names of workers that were not seen for so long."""
+        cls.delete().where(cls.seen < now() - timedelta(seconds=seconds)).execute()

@@ -1,0 +1,10 @@
+"""HTTP to values and back."""
+
+from __future__ import annotations
+
+from .answers import error_page_default
+from .eventmatch import EventMatch
+from .receive import ReceiveEvent
+from .root import Root
+
+__all__ = ["EventMatch", "ReceiveEvent", "Root", "error_page_default"]

@@ -1,0 +1,201 @@
+"""Bodies in and out: reading a request's, writing an answer's, and every error as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import cherrypy
+
+from .. import errors
+from ..globals import HINT_HEADER, VERSION
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which a client may try again while the database is away.
+RETRY_AFTER = 5
+#: Bytes of a body that is too large which are still read, so that the client reads the answer.
+_SWALLOW = 64 * 1024 * 1024
+
+#: The one place where an error becomes a status.
+_STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
+    errors.NotYours: HTTPStatus.FORBIDDEN,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Refused: HTTPStatus.BAD_REQUEST,
+}
+
+
+def answering(method: Callable[..., Any]) -> Callable[..., bytes]:
+    """Turn what a handler gives into JSON, and our errors into HTTP's."""
+
+    @wraps(method)
+    def handler(*args: Any, **parameters: Any) -> bytes:
+        try:
+            value = method(*args, **parameters)
+        except errors.NotificationsError as error:
+            raise _http_error(error) from error
+        return b"" if value is None else json.dumps(value, ensure_ascii=False).encode()
+
+    return handler
+
+
+def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
+    if status is None:
+        raise error
+    faults = getattr(error, "faults", {})
+    cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        LOG.warning("request.unavailable error=%s", error)
+        cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
+        return cherrypy.HTTPError(int(status), "The database does not answer; send the same request again later.")
+    return cherrypy.HTTPError(int(status), str(error))
+
+
+def hint(sentences: list[str]) -> None:
+    """Put advice into the answer's header."""
+    if sentences:
+        text = "; ".join(sentences).encode("ascii", "backslashreplace").decode()
+        cherrypy.response.headers[HINT_HEADER] = "".join(c if c.isprintable() else "?" for c in text)[:2000]
+
+
+def body(allowed: tuple[str, ...], longest: int) -> tuple[bytes, str]:
+    """Read the request's body, at most ``longest`` bytes; give it with its media type.
+
+    No media type counts as the first of ``allowed``. Raises ``UnsupportedMediaType`` and ``TooLarge``.
+    """
+    headers = cherrypy.request.headers
+    media_type, _, parameters = headers.get("Content-Type", "").partition(";")
+    media_type = media_type.strip().lower() or allowed[0]
+    if media_type not in allowed:
+        raise errors.UnsupportedMediaType(f"Content-Type is {media_type}; send JSON as {' or '.join(allowed)}")
+    charset = _parameter(parameters, "charset")
+    if charset.lower() not in ("", "utf-8", "utf8"):
+        raise errors.UnsupportedMediaType(f"charset is {charset}; send UTF-8")
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise errors.UnsupportedMediaType("Content-Encoding is not taken; send the body as it is")
+    return _read(longest), media_type
+
+
+def _parameter(parameters: str, name: str) -> str:
+    for part in parameters.split(";"):
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return ""
+
+
+def _read(longest: int) -> bytes:
+    headers = cherrypy.request.headers
+    length = headers.get("Content-Length", "")
+    if not length and "Transfer-Encoding" not in headers:
+        return b""
+    stream = cherrypy.request.body.fp
+    too_large = errors.TooLarge(f"the body has more than {longest} bytes (receive.max_body); send a smaller one")
+    if length.isdigit() and int(length) > longest:
+        _swallow(stream, int(length))
+        raise too_large
+    try:
+        found: bytes = stream.read(longest + 1)
+    except (OSError, ValueError) as error:
+        raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
+    if len(found) > longest:
+        _swallow(stream, _SWALLOW)
+        raise too_large
+    if length.isdigit() and len(found) < int(length):
+        raise errors.InvalidBody(f"the body has {len(found)} of {length} bytes; send it again, whole")
+    return found
+
+
+def _swallow(stream: Any, length: int) -> None:
+    """Read on and forget, because a client that can't finish sending does not read why."""
+    left = min(length, _SWALLOW)
+    try:
+        while left > 0 and (chunk := stream.read(min(left, 65536))):
+            left -= len(chunk)
+    except (OSError, ValueError):
+        cherrypy.response.headers["Connection"] = "close"
+
+
+def error_page_default(status: str, message: str, traceback: str = "", version: str = "", **_: Any) -> bytes:
+    """Give an error's body: the four keys that clients know and RFC 9457's members; never a traceback.
+
+    With ``Accept: application/problem+json`` it is a problem document (RFC 9457, section 3).
+    """
+    code, _space, title = str(status).partition(" ")
+    request = cherrypy.serving.request
+    found: dict[str, Any] = {
+        "status": status,
+        "message": message,
+        "traceback": "",
+        "version": VERSION,
+        "type": "about:blank",
+        "title": title,
+        "detail": message,
+        "errors": getattr(request, "faults", []),
+    }
+    if wants_problem():
+        found = {name: found[name] for name in ("type", "title", "detail", "errors")} | {"status": int(code)}
+    cherrypy.response.headers["Content-Type"] = _media_type()
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
+def unexpected() -> None:
+    """Answer a fault of our own: the log has it, the client gets its number."""
+    number = uuid4()
+    LOG.error("request.failed error=%s", number, exc_info=True)  # noqa: LOG014 - CherryPy calls it while handling one
+    response = cherrypy.serving.response
+    response.status = 500
+    response.body = error_page_default(
+        "500 Internal Server Error", f"The service failed; its log has the reason under {number}."
+    )
+    response.headers["Content-Length"] = str(len(b"".join(response.body)))
+
+
+def wants_problem() -> bool:
+    """Tell whether the client asked for problem documents."""
+    return "application/problem+json" in cherrypy.serving.request.headers.get("Accept", "")
+
+
+def _media_type() -> str:
+    return "application/problem+json" if wants_problem() else "application/json"
+
+
+def _finish() -> None:
+    """Set the media type after all tools, because a configured one may have overwritten an error's.
+
+    CherryPy pads the bodies of errors for a browser of long ago; that is taken off.
+    """
+    response = cherrypy.serving.response
+    failed = int(str(response.status or 200).split()[0]) >= 400
+    response.headers["Content-Type"] = _media_type() if failed else "application/json"
+    if failed:
+        response.body = b"".join(response.body or []).rstrip()
+        response.headers.pop("Content-Length", None)
+
+
+#: After the tools that an operator's CherryPy file may switch on.
+_finish.priority = 95  # type: ignore[attr-defined]
+
+#: Configuration of everything that we answer.
+CONFIG: dict[str, Any] = {
+    "error_page.default": error_page_default,
+    "request.error_response": unexpected,
+    "request.show_tracebacks": False,
+    "request.process_request_body": False,
+    "hooks.before_finalize": _finish,
+}
+
+
+def allow(methods: str) -> None:
+    """Answer OPTIONS."""
+    cherrypy.response.headers["Allow"] = methods

@@ -1,0 +1,224 @@
+"""``/eventmatch``: a user's own subscriptions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLong
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+import cherrypy
+
+from .. import documents, orm, routing, subscriptions, tasks
+from ..config import Settings, get_config
+from ..errors import InvalidQuery, NotYours, Unavailable
+from . import answers
+from .identity import user
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
+#: Rows of one page at most.
+_LONGEST_PAGE = 1000
+#: Seconds that looking up a new target's name may take.
+_LOOK_UP = 1.0
+#: How often a PUT is tried again because somebody else wrote in between.
+_TRIES = 5
+
+
+class EventMatch:
+    """Subscriptions by REST; every row that is touched is the asking user's own."""
+
+    exposed = True
+    _cp_config = answers.CONFIG
+
+    #: JSON Schema (2020-12) of what ``POST`` takes.
+    json_schema = subscriptions.SCHEMA
+
+    @answers.answering
+    def GET(self, *path: str, **query: Any) -> Any:
+        """Give one subscription, or all of the user, oldest first."""
+        owner = user()
+        settings = get_config()
+        with orm.session():
+            if path:
+                _no_parameters(query)
+                return _shown(_own(owner, path), settings)
+            narrowed = _narrowed(query)
+            rows = orm.EventMatch.all_of(owner, **narrowed)
+            if narrowed.get("limit") and len(rows) == narrowed["limit"]:
+                _link_next(query, rows[-1])
+            return [_shown(row, settings) for row in rows]
+
+    @answers.answering
+    def POST(self, *path: str, **query: Any) -> Any:
+        """Make a subscription and give it, this once with its secrets."""
+        owner = user()
+        if path:
+            raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
+        _no_parameters(query)
+        settings = get_config()
+        members = _validate(_sent(settings), None, settings)
+        with orm.session():
+            row = orm.EventMatch.add(owner, members)
+            shown = _shown(row, settings, clear="auth" in members)
+        _hint(shown)
+        return shown
+
+    @answers.answering
+    def PUT(self, *path: str, **query: Any) -> Any:
+        """Change the members that are sent and give the subscription, with its secrets if they were sent."""
+        owner = user()
+        settings = get_config()
+        with orm.session():
+            _own(owner, path)
+            _no_parameters(query)
+            sent = _sent(settings)
+            for _ in range(_TRIES):
+                row = _own(owner, path)
+                stored = _shown(row, settings, clear=True)
+                members = _validate(sent, stored, settings)
+                changed = orm.change(row, members)
+                if changed is not None:
+                    break
+            else:
+                raise Unavailable("the subscription is being changed by others all the time")
+            shown = _shown(changed, settings, clear="auth" in members)
+        tasks.wake()
+        _hint(shown)
+        return shown
+
+    @answers.answering
+    def DELETE(self, *path: str, **query: Any) -> None:
+        """Delete a subscription; nothing is delivered for it afterwards."""
+        owner = user()
+        with orm.session():
+            _own(owner, path)
+            _no_parameters(query)
+            for _ in range(_TRIES):
+                if orm.remove(_own(owner, path)):
+                    return
+        raise Unavailable("the subscription is being changed by others all the time")
+
+    @answers.answering
+    def OPTIONS(self, *path: str, **_query: Any) -> None:
+        """Name the methods."""
+        answers.allow("GET, HEAD, OPTIONS, PUT, DELETE" if path else "GET, HEAD, OPTIONS, POST")
+
+
+def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
+    """Find the user's own subscription; a foreign, an unknown and a deleted one are told apart by nobody."""
+    if not path:
+        raise cherrypy.HTTPError(405, "name the subscription: /eventmatch/UUID")
+    if len(path) > 1:
+        raise cherrypy.NotFound()
+    if not _UUID.fullmatch(path[0]):
+        raise InvalidQuery({"": f"{path[0][:80]!r} is no uuid; a subscription is /eventmatch/UUID"})
+    row = orm.EventMatch.of(owner, UUID(path[0]))
+    if row is None:
+        raise NotYours("there is no such subscription among your own")
+    return row
+
+
+def _shown(row: orm.EventMatch, settings: Settings, clear: bool = False) -> dict[str, Any]:
+    return row.to_hash(clear or settings.auth.show == "owner", settings.notifications.naive_times)
+
+
+def _sent(settings: Settings) -> Any:
+    raw, _media_type = answers.body(("application/json",), settings.receive.max_body)
+    return documents.read(raw, settings.receive.max_depth)
+
+
+def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
+    return subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
+
+
+def _no_parameters(query: Mapping[str, Any]) -> None:
+    if query:
+        raise InvalidQuery({f"/{documents.escape(name)}": "is no query parameter of this request" for name in query})
+
+
+def _narrowed(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the list's query parameters; raises ``InvalidQuery`` that names every bad one."""
+    faults: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    for name, value in query.items():
+        if name not in _PARAMETERS:
+            faults[f"/{documents.escape(name)}"] = f"is no query parameter; known are {', '.join(_PARAMETERS)}"
+            continue
+        try:
+            if not isinstance(value, str):
+                raise ValueError("must be given once")
+            key, read = _read_parameter(name, value)
+            found[key] = read
+        except ValueError as error:
+            faults[f"/{name}"] = str(error)
+    if faults:
+        raise InvalidQuery(faults)
+    return found
+
+
+def _read_parameter(name: str, value: str) -> tuple[str, Any]:
+    if name == "disabled":
+        if value not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return name, value == "true"
+    if name == "since":
+        moment = documents.rfc3339(value)
+        if moment is None:
+            raise ValueError("must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
+        return name, moment
+    if name == "limit":
+        if not re.fullmatch(r"[0-9]{1,4}", value) or not 1 <= int(value) <= _LONGEST_PAGE:
+            raise ValueError(f"must be a whole number from 1 to {_LONGEST_PAGE}")
+        return name, int(value)
+    if name == "cursor":
+        return "after", _position(value)
+    if "\0" in value:
+        raise ValueError("must not hold the character U+0000")
+    return name, value
+
+
+def _position(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        created, uuid = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split("|")
+        return datetime.fromisoformat(created), UUID(uuid)
+    except (ValueError, binascii.Error):
+        raise ValueError("must be the cursor of a Link header of an earlier answer") from None
+
+
+def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
+    """Say where the next page is (RFC 8288)."""
+    cursor = base64.urlsafe_b64encode(f"{last.created.isoformat()}|{last.uuid}".encode()).decode()
+    parameters = urlencode({**query, "cursor": cursor})
+    cherrypy.response.headers["Link"] = f'<{cherrypy.url("/eventmatch")}?{parameters}>; rel="next"'
+
+
+def _hint(shown: Mapping[str, Any]) -> None:
+    found = subscriptions.hints(shown)
+    host = urlsplit(shown["target_url"]).hostname or ""
+    if not _resolves(host):
+        found.append(f"target_url: the name {host} does not resolve yet; deliveries are tried all the same")
+    answers.hint(found)
+
+
+@cache
+def _resolvers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="resolver")
+
+
+def _resolves(host: str) -> bool:
+    """Tell whether a name resolves; one whose look-up takes long is given the benefit of the doubt."""
+    try:
+        return bool(_resolvers().submit(socket.getaddrinfo, host, None).result(_LOOK_UP))
+    except TookTooLong:
+        return True
+    except OSError:
+        return False

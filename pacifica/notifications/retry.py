@@ -1,0 +1,100 @@
+"""What an attempt came to, and how long to wait before the next."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """Why an attempt brought no 2xx."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    REDIRECT = "redirect"
+    HTTP = "http"
+
+
+class State(StrEnum):
+    """Where a delivery stands; every state but ``pending`` is terminal."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one HTTP exchange: a status or a failure, seconds it took, the beginning of the answer."""
+
+    status: int | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+    answer: bytes = b""
+
+    @classmethod
+    def of_status(cls, status: int, seconds: float, answer: bytes) -> Outcome:
+        """Read an answer: 2xx is success, a redirect is a failure because it is never followed."""
+        failure = None if 200 <= status < 300 else Failure.REDIRECT if 300 <= status < 400 else Failure.HTTP
+        return cls(status=status, failure=failure, seconds=seconds, answer=answer)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the target took the delivery."""
+        return self.failure is None and self.status is not None
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the target said that it never wants anything again (410, RFC 9110, section 15.5.11)."""
+        return self.status == 410
+
+    @property
+    def reason(self) -> str:
+        """Say it in a few words, with no text of the target in it."""
+        if self.delivered:
+            return f"answered {self.status}"
+        if self.failure is Failure.REDIRECT:
+            return f"answered {self.status}, a redirect, which is not followed"
+        return f"answered {self.status}" if self.status is not None else _REASONS[self.failure or Failure.RESET]
+
+
+_REASONS = {
+    Failure.DNS: "the host name did not resolve",
+    Failure.REFUSED: "the connection was refused",
+    Failure.TLS: "TLS could not be established or the certificate is not trusted",
+    Failure.TIMEOUT: "no complete answer in time",
+    Failure.RESET: "the connection broke",
+    Failure.REDIRECT: "a redirect, which is not followed",
+    Failure.HTTP: "not a valid HTTP answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Delays in seconds before the second, third, … attempt, each varied by ``jitter`` of itself."""
+
+    delays: tuple[float, ...]
+    jitter: float = 0.0
+
+    def after(self, attempt: int, outcome: Outcome, chance: Callable[[], float] = random.random) -> float | None:
+        """Give the seconds to wait after a failed attempt (from 1), or None when it was the last."""
+        if outcome.permanent or attempt > len(self.delays):
+            return None
+        return varied(self.delays[attempt - 1], self.jitter, chance)
+
+
+def growing(times: int, longest: float, chance: Callable[[], float] = random.random) -> float:
+    """Give the seconds to wait before asking something again that failed ``times`` times: 5, 10, 20, … ``longest``."""
+    return varied(min(longest, 5.0 * 2.0 ** min(times - 1, 30)), 0.1, chance)
+
+
+def varied(delay: float, jitter: float, chance: Callable[[], float]) -> float:
+    """Vary a delay evenly between ``1 - jitter`` and ``1 + jitter`` of itself."""
+    return delay * (1 + jitter * (2 * chance() - 1))

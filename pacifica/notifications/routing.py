@@ -1,0 +1,116 @@
+"""Routes events: claims those that are not routed yet, matches them, and makes their deliveries."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Hashable
+from uuid import UUID
+
+from . import jsonpath, orm
+from .config import Settings
+from .errors import InvalidJSONPath, OutOfTime
+from .matching import Index
+
+LOG = logging.getLogger(__name__)
+
+
+class Router:
+    """Follows the subscriptions by their revision and routes with them; used by one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with no subscriptions; the first batch reads them."""
+        matching = settings.matching
+        bounds = bounds_of(settings)
+        self._batch, self._lease, self._longest = matching.batch, settings.delivery.lease, matching.max_time
+        self._index = Index(bounds, matching.max_time, self._failed)
+        self._revision = -1
+        self._event: UUID | None = None
+        self._runaways: dict[UUID, str] = {}
+
+    def drain(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Route until nothing is left; give the number of deliveries made.
+
+        Raises ``Unavailable`` when the database does not answer; what is claimed is then taken up after its lease.
+        """
+        made = 0
+        while not stopping():
+            with orm.session():
+                claimed = orm.EventLog.claim_unrouted(self._batch, self._lease)
+                if claimed:
+                    self._follow()
+                    made += self._route(claimed)
+            if len(claimed) < self._batch:
+                break
+        return made
+
+    def _follow(self) -> None:
+        """Take up what changed about subscriptions since the last batch."""
+        revision, changed = orm.EventMatch.changed_since(self._revision)
+        for row in changed:
+            self._index.remove(row.uuid)
+            if row.disabled is None and row.deleted is None:
+                self._take_up(row)
+        self._revision = revision
+
+    def _take_up(self, row: orm.EventMatch) -> None:
+        try:
+            self._index.add(row.uuid, row.jsonpath)
+        except InvalidJSONPath as error:
+            LOG.warning("subscription.unusable subscription=%s jsonpath=%s", row.uuid, error)
+
+    def _route(self, claimed: list[orm.EventLog]) -> int:
+        """Match a batch; write what was found in one transaction, or in several when matching takes long."""
+        made, matched, since = 0, [], time.monotonic()
+        for position, event in enumerate(claimed):
+            matched.append((event, self._match(event)))
+            if time.monotonic() - since > self._lease / 3:
+                made += self._write(matched)
+                matched, since = [], time.monotonic()
+                for waiting in claimed[position + 1 :]:
+                    waiting.renew(self._lease)
+        return made + self._write(matched)
+
+    def _match(self, event: orm.EventLog) -> list[Hashable]:
+        self._event = event.uuid
+        try:
+            value = json.loads(event.jsondata)
+        except ValueError:
+            LOG.warning("event.unreadable event=%s", event.uuid)
+            return []
+        return self._index.match(value)
+
+    def _write(self, matched: list[tuple[orm.EventLog, list[Hashable]]]) -> int:
+        made = 0
+        with orm.transaction():
+            for event, subscriptions in matched:
+                if event.finish_routing(self._revision):
+                    made += orm.EventLogMatch.add(event.uuid, subscriptions)  # type: ignore[arg-type]
+        for event, subscriptions in matched:
+            LOG.info("event.routed event=%s revision=%s matches=%s", event.uuid, self._revision, len(subscriptions))
+        for subscription, reason in self._runaways.items():
+            self._index.remove(subscription)
+            orm.disable(subscription, reason)
+            LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+        self._runaways.clear()
+        return made
+
+    def _failed(self, key: Hashable, error: Exception) -> None:
+        """Note an expression that failed on the event at hand; it counts against nobody else."""
+        LOG.warning("matching.failed subscription=%s event=%s error=%r", key, self._event, error)
+        if isinstance(error, OutOfTime) and isinstance(key, UUID):
+            self._runaways[key] = (
+                f"jsonpath took more than {self._longest:g} seconds (matching.max_time) on event {self._event}"
+            )
+
+
+def bounds_of(settings: Settings) -> jsonpath.Bounds:
+    """Give the bounds for expressions that the settings say."""
+    matching = settings.matching
+    return jsonpath.Bounds(
+        characters=matching.max_expression,
+        nesting=matching.max_nesting,
+        descents=matching.max_descents,
+        slice=matching.max_slice,
+    )

@@ -1,0 +1,143 @@
+"""Routes and delivers in two threads, woken by a hint or by the clock."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+from . import gates, orm, targets, transfer
+from .config import Settings
+from .delivery import Courier
+from .errors import Unavailable
+from .routing import Router
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which work is looked for although nobody said that there is some.
+LOOK = 1.0
+#: Seconds between two signs of life.
+BEAT = 5.0
+#: Seconds after which a worker that gave no sign of life counts as gone.
+STALE = 20.0
+#: Seconds after which a worker that is gone is forgotten.
+FORGOTTEN = 86400.0
+#: Seconds that what is under way has to end when the worker stops.
+GRACE = 5.0
+
+
+def courier(settings: Settings) -> Courier:
+    """Make what delivers: over HTTP, past the policy server."""
+    delivery, policy = settings.delivery, settings.policy
+    sends = transfer.Limits(delivery.connect_timeout, delivery.timeout, delivery.ca_file)
+    asks = transfer.Limits(min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file)
+    return Courier(settings, targets.HttpTarget(sends), gates.PolicyGate(settings.policy_url, asks))
+
+
+class Runner:
+    """The worker of one process.
+
+    ``name`` is the worker's: of several processes that run under one name only one works, another takes over when
+    it gives no sign of life. ``announce`` is called when more was routed than one worker claims at once.
+    """
+
+    def __init__(self, settings: Settings, name: str = "", announce: Callable[[], None] = lambda: None) -> None:
+        """Start nothing yet."""
+        self._settings = settings
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._name = name or self._holder
+        self._announce = announce
+        self._stopping = threading.Event()
+        self._mine = threading.Event()
+        self._hints = {"routing": threading.Event(), "delivery": threading.Event()}
+        self._threads = [
+            threading.Thread(target=self._keep, args=("routing", self._router()), name="routing", daemon=True),
+            threading.Thread(target=self._deliver, name="delivery", daemon=True),
+            threading.Thread(target=self._keep_house, name="housekeeping", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the threads; call it in the process that works, after any fork."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Say that there may be something to do; may be called as often as one likes."""
+        for hint in self._hints.values():
+            hint.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, wait a little for what is under way, give back the rest; takes some seconds at most."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(GRACE + 5)
+
+    def _router(self) -> Callable[[], None]:
+        router = Router(self._settings)
+
+        def route() -> None:
+            made = router.drain(self._stopping.is_set)
+            if made:
+                self._hints["delivery"].set()
+            if made > self._settings.delivery.batch:
+                self._announce()
+
+        return route
+
+    def _deliver(self) -> None:
+        sender = courier(self._settings)
+        self._keep("delivery", lambda: sender.drain(self._stopping.is_set))
+        sender.stop(GRACE)
+
+    def _keep(self, kind: str, work: Callable[[], None]) -> None:
+        """Do the work at every hint and at least every second, whatever happens to the database meanwhile."""
+        away = False
+        while not self._stopping.is_set():
+            self._hints[kind].wait(LOOK)
+            self._hints[kind].clear()
+            if self._stopping.is_set() or not self._mine.is_set():
+                continue
+            try:
+                work()
+                away = False
+            except Unavailable as error:
+                if not away:
+                    LOG.warning("%s.waiting error=%s", kind, error)
+                away = True
+                self._stopping.wait(LOOK)
+            except Exception:
+                LOG.exception("%s.failed", kind)
+                self._stopping.wait(LOOK)
+
+    def _keep_house(self) -> None:
+        """Give signs of life, and mend what only time shows."""
+        while True:
+            try:
+                with orm.session():
+                    if orm.Worker.beat(self._name, self._holder, STALE):
+                        self._mine.set()
+                        self.wake()
+                    else:
+                        self._mine.clear()
+                    if self._mine.is_set():
+                        orm.EventLogMatch.mend_held(self._settings.retention.held)
+                        orm.Worker.forget_older(FORGOTTEN)
+            except Unavailable as error:
+                LOG.warning("housekeeping.waiting error=%s", error)
+            except Exception:
+                LOG.exception("housekeeping.failed")
+            if self._stopping.wait(BEAT):
+                break
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            with orm.session():
+                orm.Worker.leave(self._name, self._holder)
+        except Unavailable as error:
+            LOG.warning("housekeeping.waiting error=%s", error)

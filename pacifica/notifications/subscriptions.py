@@ -1,0 +1,246 @@
+"""What a valid subscription is; all faults of a body at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import documents, events, jsonpath
+from .errors import InvalidJSONPath, InvalidSubscription
+from .globals import MASK
+
+WRITABLE = ("name", "jsonpath", "target_url", "extensions", "auth", "disabled")
+READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
+REQUIRED = ("name", "jsonpath", "target_url")
+VERSION = "v0.1"
+
+_TIME = {"type": ["string", "null"], "format": "date-time"}
+#: RFC 9110, section 5.6.2.
+_SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+
+_AUTH = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": ["basic", "header"]},
+        "basic": {
+            "type": "object",
+            "required": ["username", "password"],
+            "properties": {
+                "username": {
+                    "type": "string",
+                    "maxLength": 1024,
+                    "pattern": r"^[^:\u0000-\u001f\u007f]*$",
+                    "description": "text without a colon or control characters (RFC 7617, section 2)",
+                },
+                "password": {
+                    "type": "string",
+                    "maxLength": 4096,
+                    "pattern": r"^[^\u0000-\u001f\u007f]*$",
+                    "description": "text without control characters (RFC 7617, section 2)",
+                },
+            },
+            "additionalProperties": False,
+        },
+        "header": {
+            "type": "object",
+            "required": ["type", "credentials"],
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "maxLength": 64,
+                    "pattern": _SCHEME,
+                    "description": "an authentication scheme such as Bearer (RFC 9110, section 11.1)",
+                },
+                "credentials": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 8192,
+                    "pattern": r"^[\u0020-\u007e]+$",
+                    "description": "visible ASCII characters and spaces",
+                },
+            },
+            "additionalProperties": False,
+        },
+    },
+    "allOf": [
+        {
+            "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
+            "then": {"required": [kind]},
+        }
+        for kind in ("basic", "header")
+    ],
+    "dependentRequired": {"basic": ["type"], "header": ["type"]},
+    "additionalProperties": False,
+}
+
+_PROPERTIES: dict[str, Any] = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "name": {"type": "string", "minLength": 1, "maxLength": 255},
+    "jsonpath": {"type": "string", "minLength": 1},
+    "user": {"type": "string"},
+    "disabled": _TIME,
+    "error": {"type": ["string", "null"]},
+    "target_url": {"type": "string", "minLength": 1, "maxLength": 2048},
+    "version": {"type": "string"},
+    "extensions": {"type": "object"},
+    "auth": _AUTH,
+    "created": {"type": "string", "format": "date-time"},
+    "updated": {"type": "string", "format": "date-time"},
+    "deleted": _TIME,
+}
+
+#: What ``POST /eventmatch`` takes; the definition has all the members that an answer has.
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Subscription",
+    "$ref": "#/definitions/eventmatch",
+    "required": list(REQUIRED),
+    "properties": {
+        "uuid": False,
+        "user": False,
+        "created": False,
+        "updated": False,
+        "deleted": False,
+        "version": {"const": VERSION},
+        "error": {"type": "null"},
+    },
+    "definitions": {"eventmatch": {"type": "object", "properties": _PROPERTIES, "additionalProperties": False}},
+}
+
+_MEMBERS = documents.validator(SCHEMA["definitions"]["eventmatch"])
+
+
+def validate(
+    body: Any,
+    stored: Mapping[str, Any] | None = None,
+    bounds: jsonpath.Bounds | None = None,
+    max_name: int = 255,
+) -> dict[str, Any]:
+    """Check what a user sent and give the members to write, ``disabled`` as a truth value.
+
+    ``stored`` is the subscription that a PUT changes, as its owner sees it, with ``auth`` in clear; without it the
+    body must be a whole new one. Raises ``InvalidSubscription`` that names every fault.
+    """
+    if not isinstance(body, dict):
+        raise InvalidSubscription({"": "must be a JSON object, one subscription"})
+    faults = documents.faults(_MEMBERS, body)
+    faults |= _read_only_faults(body, stored)
+    if stored is None:
+        faults |= {f"/{name}": "is required" for name in REQUIRED if name not in body}
+    wanted = {name: body[name] for name in WRITABLE if name in body}
+    for name, check in (("name", _name(max_name)), ("jsonpath", _jsonpath(bounds)), ("target_url", _target)):
+        if name in wanted and f"/{name}" not in faults:
+            faults |= {f"/{name}": message for message in check(wanted[name])}
+    if "auth" in wanted and not any(pointer.startswith("/auth") for pointer in faults):
+        wanted["auth"], unmasked = _unmask(wanted["auth"], (stored or {}).get("auth") or {})
+        faults |= unmasked
+    if faults:
+        raise InvalidSubscription(faults)
+    if "disabled" in wanted:
+        wanted["disabled"] = wanted["disabled"] is not None
+    return wanted
+
+
+def _read_only_faults(body: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, str]:
+    """Refuse members that the service sets, unless they say what is so already."""
+    harmless: dict[str, Any] = {"version": VERSION, "error": None}
+    faults = {}
+    for name in READ_ONLY:
+        if name not in body or (name in harmless and body[name] == harmless[name]):
+            continue
+        if stored is None or not _same(body[name], stored[name]):
+            faults[f"/{name}"] = "is set by the service and can't be written; leave it out"
+    return faults
+
+
+def _same(sent: Any, stored: Any) -> bool:
+    """Compare what was sent with what an answer says, times by their moment."""
+    if sent == stored:
+        return True
+    if not isinstance(sent, str) or not isinstance(stored, str):
+        return False
+    left, right = (documents.rfc3339(text, zone_required=False) for text in (sent, stored))
+    return left is not None and left == right
+
+
+def _name(longest: int) -> Any:
+    def check(text: str) -> list[str]:
+        if "\0" in text:
+            return ["must not hold the character U+0000"]
+        return [f"has {len(text)} characters, at most {longest} are taken"] if len(text) > longest else []
+
+    return check
+
+
+def _jsonpath(bounds: jsonpath.Bounds | None) -> Any:
+    def check(text: str) -> list[str]:
+        try:
+            jsonpath.parse(text, bounds)
+        except InvalidJSONPath as error:
+            return [str(error)]
+        return []
+
+    return check
+
+
+def _target(text: str) -> list[str]:
+    """Find what is wrong with a target's URL as a text (RFC 3986; http and https only)."""
+    if re.search(r"[\s\\\u0000-\u001f\u007f]", text):
+        return ["must hold no spaces, backslashes or control characters; percent-encode them"]
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        return [f"is no URL: {error}"]
+    if parts.scheme not in ("http", "https"):
+        return ["must begin with http:// or https://"]
+    if not parts.hostname or port == 0:
+        return ["must name a host, and a port from 1 to 65535 if any"]
+    if parts.username is not None or parts.password is not None:
+        return ["must not carry a user or a password; put them into auth"]
+    if parts.fragment:
+        return ["must have no fragment (#…); it would never be sent"]
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        return ["has a host name that can't be resolved (a label is empty, too long or no valid IDN)"]
+    return []
+
+
+def _unmask(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Put the stored secret in place of a mask that was sent back; a mask of nothing is a fault."""
+    auth = {name: dict(value) if isinstance(value, dict) else value for name, value in sent.items()}
+    faults = {}
+    for kind, secret in SECRETS.items():
+        if kind not in auth or auth[kind].get(secret) != MASK:
+            continue
+        if secret not in stored.get(kind, {}):
+            faults[f"/auth/{kind}/{secret}"] = f"is the mask {MASK} of a value that is not stored; send the value"
+        else:
+            auth[kind][secret] = stored[kind][secret]
+    return auth, faults
+
+
+#: The member of each kind of ``auth`` that is masked in answers.
+SECRETS = {"basic": "password", "header": "credentials"}
+
+
+def masked(auth: Mapping[str, Any]) -> dict[str, Any]:
+    """Give ``auth`` with ``***`` in place of its secrets."""
+    return {
+        name: {**value, SECRETS[name]: MASK} if name in SECRETS and isinstance(value, Mapping) else value
+        for name, value in auth.items()
+    }
+
+
+def hints(subscription: Mapping[str, Any]) -> list[str]:
+    """Give advice about a subscription that is valid and yet may not do what its owner expects."""
+    left_out = events.unusable_extensions(subscription.get("extensions") or {})
+    if not left_out:
+        return []
+    return [
+        f"extensions: {', '.join(left_out)} can't be an attribute of a CloudEvents 1.0 event"
+        " and is added to 0.1 events only"
+    ]

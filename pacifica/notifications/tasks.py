@@ -1,0 +1,240 @@
+"""The Celery application, and the one worker that a process may have."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any, ClassVar
+
+from celery import Celery, bootsteps, signals
+
+from . import orm
+from .config import get_config, load, use
+from .errors import NotificationsError
+from .runner import STALE, Runner
+
+LOG = logging.getLogger(__name__)
+
+QUEUE = "notifications"
+#: Name under which processes that serve and work agree which of them works.
+EMBEDDED = "embedded"
+#: The line that starts a worker.
+WORKER_COMMAND = "celery -A pacifica.notifications.tasks worker"
+#: Seconds between two wake-ups at least, and seconds after which one that nobody took is worthless.
+_PAUSE, _WORTHLESS = 0.02, 30
+
+
+def _settings() -> dict[str, Any]:
+    """Give Celery's settings when it first asks for them."""
+    url = get_config().celery.broker_url
+    amqp = url.startswith(("amqp", "pyamqp"))
+    return {
+        "broker_url": url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"confirm_publish": True} if amqp else {},
+        "task_default_queue": QUEUE,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        # What works runs in threads of its own; a pool of processes would only multiply it.
+        "worker_pool": "threads",
+        "worker_concurrency": 2,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "enable_utc": True,
+    }
+
+
+app = Celery("pacifica.notifications", set_as_current=False)
+app.add_defaults(_settings)
+
+
+@app.task(name="pacifica.notifications.route")
+def route() -> None:
+    """Say that events may be waiting to be routed."""
+    wake()
+
+
+@app.task(name="pacifica.notifications.deliver")
+def deliver() -> None:
+    """Say that deliveries may be due."""
+    wake()
+
+
+@app.task(name="pacifica.notifications.sweep")
+def sweep() -> None:
+    """Say that anything may have been left behind."""
+    wake()
+
+
+_guard = threading.Lock()
+_runner: tuple[int, Runner] | None = None
+
+
+def _mine() -> Runner | None:
+    """Give this process's worker; one that a parent process has does not count."""
+    return _runner[1] if _runner and _runner[0] == os.getpid() else None
+
+
+def start_runner(name: str = "") -> None:
+    """Start this process's worker unless it has one; call it after any fork."""
+    global _runner
+    with _guard:
+        if _mine() is None:
+            runner = Runner(get_config(), name, announce=_waker.wake_delivery)
+            runner.start()
+            _runner = os.getpid(), runner
+
+
+def stop_runner() -> None:
+    """Stop this process's worker if it has one."""
+    global _runner
+    runner = _mine()
+    _runner = None
+    if runner is not None:
+        runner.stop()
+
+
+def wake() -> None:
+    """Say that there may be something to do; never waits, never fails, and may be lost without harm.
+
+    With ``memory://`` and no worker in this process, one is started: an answer of 200 always has somebody to route.
+    """
+    if _mine() is None and get_config().embedded:
+        start_runner(EMBEDDED)
+    runner = _mine()
+    if runner is not None:
+        runner.wake()
+    else:
+        _waker.wake_routing()
+
+
+class Waker:
+    """Sends wake-ups from a thread of its own, many in one, and none while no worker was seen lately."""
+
+    def __init__(self) -> None:
+        """Start nothing; the thread comes with the first wake-up, after any fork."""
+        self._process = 0
+        self._wanted = threading.Event()
+        self._tasks: set[str] = set()
+        self._seen_until = 0.0
+        self._away = False
+
+    def wake_routing(self) -> None:
+        """Wake a worker that routes."""
+        self._wake(route.name)
+
+    def wake_delivery(self) -> None:
+        """Wake a worker that delivers; nothing without a broker."""
+        if not get_config().embedded:
+            self._wake(deliver.name)
+
+    def _wake(self, task: str) -> None:
+        self._tasks.add(task)
+        if self._process != os.getpid():
+            with _guard:
+                if self._process != os.getpid():
+                    self._wanted = threading.Event()
+                    threading.Thread(target=self._keep, args=(self._wanted,), name="wake-ups", daemon=True).start()
+                    self._process = os.getpid()
+        self._wanted.set()
+
+    def _keep(self, wanted: threading.Event) -> None:
+        while True:
+            wanted.wait()
+            wanted.clear()
+            try:
+                self._send()
+            # Whatever it is, the wake-up is lost without harm: workers look at the database by themselves.
+            except Exception as error:  # noqa: BLE001 - every transport has errors of its own
+                if not self._away:
+                    LOG.warning("broker.away error=%s", type(error).__name__)
+                self._away = True
+                time.sleep(1.0)
+            time.sleep(_PAUSE)
+
+    def _send(self) -> None:
+        if time.monotonic() > self._seen_until:
+            with orm.session():
+                seen = orm.Worker.seen_within(3 * STALE)
+            if not seen:
+                return
+            self._seen_until = time.monotonic() + STALE
+        while self._tasks:
+            task = self._tasks.pop()
+            app.tasks[task].apply_async(retry=False, expires=_WORTHLESS, expiration=_WORTHLESS)
+        if self._away:
+            LOG.info("broker.back")
+        self._away = False
+
+
+_waker = Waker()
+
+
+def worker_seen() -> bool:
+    """Tell whether any worker gave a sign of life lately; raises ``Unavailable``."""
+    with orm.session():
+        return orm.Worker.seen_within(2 * STALE)
+
+
+class RunnerStep(bootsteps.StartStopStep):
+    """Starts the worker's threads with the Celery worker, whether its broker answers or not.
+
+    A step of the worker and not of its consumer: the consumer's start with a connection to the broker.
+    """
+
+    requires: ClassVar[set[str]] = {"celery.worker.components:Pool"}
+
+    def start(self, parent: Any) -> None:
+        """Start, unless the pool is one of processes: then each of them has its own."""
+        if not _forks(parent):
+            start_runner()
+
+    def stop(self, parent: Any) -> None:
+        """Stop; what is under way has some seconds."""
+        stop_runner()
+
+    terminate = stop
+
+
+def _forks(worker: Any) -> bool:
+    pool = worker.pool_cls if isinstance(worker.pool_cls, str) else worker.pool_cls.__module__
+    return "prefork" in pool
+
+
+app.steps["worker"].add(RunnerStep)
+
+
+@signals.worker_init.connect
+def _check(sender: Any = None, **_: Any) -> None:
+    """Wait for the database and refuse to work on a schema that is not ours."""
+    try:
+        settings = use(load())
+        orm.initialize(settings)
+        orm.wait_until_up(settings)
+        with orm.session():
+            if not orm.NotificationSystem.is_safe():
+                raise SystemExit(orm.described())
+    except NotificationsError as error:
+        raise SystemExit(str(error)) from error
+    orm.after_fork(settings)
+
+
+@signals.worker_process_init.connect
+def _begin_process(**_: Any) -> None:
+    """Work in a process of a pool with connections of its own."""
+    orm.after_fork(get_config())
+    start_runner()
+
+
+@signals.worker_process_shutdown.connect
+def _end_process(**_: Any) -> None:
+    stop_runner()

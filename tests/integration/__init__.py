@@ -1,0 +1,1 @@
+"""Tests of several modules together, with real servers on loopback."""
