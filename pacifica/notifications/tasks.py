@@ -43,7 +43,7 @@ def _settings() -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
-        # What works runs in threads of its own; a pool of processes would only multiply it.
+        # What works runs in threads of its own, so the pool has only hints to take; set here, "-P prefork" is ignored.
         "worker_pool": "threads",
         "worker_concurrency": 2,
         "worker_enable_remote_control": False,
@@ -59,20 +59,20 @@ app.add_defaults(_settings)
 
 @app.task(name="pacifica.notifications.route")
 def route() -> None:
-    """Say that events may be waiting to be routed."""
-    wake()
+    """Say to the worker of this process that events may be waiting to be routed."""
+    _wake_here()
 
 
 @app.task(name="pacifica.notifications.deliver")
 def deliver() -> None:
-    """Say that deliveries may be due."""
-    wake()
+    """Say to the worker of this process that deliveries may be due."""
+    _wake_here()
 
 
 @app.task(name="pacifica.notifications.sweep")
 def sweep() -> None:
-    """Say that anything may have been left behind."""
-    wake()
+    """Say to the worker of this process that anything may have been left behind."""
+    _wake_here()
 
 
 _guard = threading.Lock()
@@ -110,11 +110,16 @@ def wake() -> None:
     """
     if _mine() is None and get_config().embedded:
         start_runner(EMBEDDED)
+    if not _wake_here():
+        _waker.wake_routing()
+
+
+def _wake_here() -> bool:
+    """Wake this process's worker; False if it has none."""
     runner = _mine()
     if runner is not None:
         runner.wake()
-    else:
-        _waker.wake_routing()
+    return runner is not None
 
 
 class Waker:
@@ -194,20 +199,14 @@ class RunnerStep(bootsteps.StartStopStep):
     requires: ClassVar[set[str]] = {"celery.worker.components:Pool"}
 
     def start(self, parent: Any) -> None:
-        """Start, unless the pool is one of processes: then each of them has its own."""
-        if not _forks(parent):
-            start_runner()
+        """Start the threads."""
+        start_runner()
 
     def stop(self, parent: Any) -> None:
-        """Stop; what is under way has some seconds."""
+        """Stop them; what is under way has some seconds."""
         stop_runner()
 
     terminate = stop
-
-
-def _forks(worker: Any) -> bool:
-    pool = worker.pool_cls if isinstance(worker.pool_cls, str) else worker.pool_cls.__module__
-    return "prefork" in pool
 
 
 app.steps["worker"].add(RunnerStep)
@@ -225,16 +224,6 @@ def _check(sender: Any = None, **_: Any) -> None:
                 raise SystemExit(orm.described())
     except NotificationsError as error:
         raise SystemExit(str(error)) from error
-    orm.after_fork(settings)
-
-
-@signals.worker_process_init.connect
-def _begin_process(**_: Any) -> None:
-    """Work in a process of a pool with connections of its own."""
-    orm.after_fork(get_config())
-    start_runner()
-
-
-@signals.worker_process_shutdown.connect
-def _end_process(**_: Any) -> None:
-    stop_runner()
+    # Two lines for every hint would bury ours.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -25,9 +25,9 @@ def _moment(text: str | None, options: Namespace, default: datetime) -> datetime
     if text is None:
         return default
     try:
-        return datetime.strptime(text, options.date_format)
+        return datetime.strptime(text, options.date_format)  # noqa: DTZ007 - UTC, as the help says
     except ValueError:
-        shown = datetime(2026, 1, 31, 12).strftime(options.date_format)
+        shown = datetime(2026, 1, 31, 12, tzinfo=UTC).strftime(options.date_format)
         raise ValueError(f"the date {text!r} is not of the form {options.date_format!r}, such as {shown!r}") from None
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer: allowed or not, or None when there was no answer; ``status`` is the policy server's, if it gave one."""
+    """An answer: allowed or not, None when there was no answer; ``status`` is the policy server's, if any."""
 
     allowed: bool | None
     reason: str

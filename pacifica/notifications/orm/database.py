@@ -25,6 +25,11 @@ DB = peewee.DatabaseProxy()
 #: What is raised when the database is away, restarts, or is too busy to answer.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, pool.MaxConnectionsExceeded)
 
+
+class WrongSchema(peewee.OperationalError):
+    """The database answers, but its tables are not those of this release."""
+
+
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -182,6 +187,8 @@ def session() -> Iterator[None]:
         mine = DB.connect(reuse_if_open=True)
         try:
             yield
+        except WrongSchema:
+            raise
         except AWAY:
             if mine:
                 DB.manual_close()
@@ -190,6 +197,8 @@ def session() -> Iterator[None]:
         finally:
             if mine and not DB.is_closed():
                 DB.close()
+    except WrongSchema:
+        raise
     except AWAY as error:
         raise Unavailable(f"the database does not answer ({_first_line(error)})") from error
 

@@ -7,7 +7,7 @@ import peewee
 from ..config import get_config
 from ..errors import Unavailable
 from .base import BaseModel
-from .database import DB, dialect, insert_missing, session, wait_until_up
+from .database import DB, WrongSchema, dialect, insert_missing, session, wait_until_up
 from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -121,4 +121,4 @@ def described() -> str:
 def require_schema() -> None:
     """Raise ``peewee.OperationalError`` that names the remedy unless this release can use the database."""
     if not NotificationSystem.is_safe():
-        raise peewee.OperationalError(described())
+        raise WrongSchema(described())

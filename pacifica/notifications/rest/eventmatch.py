@@ -6,11 +6,9 @@ import base64
 import binascii
 import re
 import socket
+import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TookTooLong
 from datetime import datetime
-from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -29,6 +27,8 @@ _PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
 _LONGEST_PAGE = 1000
 #: Seconds that looking up a new target's name may take.
 _LOOK_UP = 1.0
+#: Look-ups that may be under way at once.
+_LOOK_UPS = threading.BoundedSemaphore(8)
 #: How often a PUT is tried again because somebody else wrote in between.
 _TRIES = 5
 
@@ -209,16 +209,22 @@ def _hint(shown: Mapping[str, Any]) -> None:
     answers.hint(found)
 
 
-@cache
-def _resolvers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(4, thread_name_prefix="resolver")
-
-
 def _resolves(host: str) -> bool:
     """Tell whether a name resolves; one whose look-up takes long is given the benefit of the doubt."""
-    try:
-        return bool(_resolvers().submit(socket.getaddrinfo, host, None).result(_LOOK_UP))
-    except TookTooLong:
+    if not _LOOK_UPS.acquire(blocking=False):
         return True
-    except OSError:
-        return False
+    failed = threading.Event()
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            failed.set()
+        finally:
+            _LOOK_UPS.release()
+
+    # A daemon, because a look-up can't be broken off and must not keep the service from ending.
+    thread = threading.Thread(target=look_up, name="look-up", daemon=True)
+    thread.start()
+    thread.join(_LOOK_UP)
+    return not failed.is_set()
