@@ -15,7 +15,7 @@ from cheroot.server import HeaderReader, HTTPRequest
 from . import commands, orm
 from . import globals as names
 from .config import load
-from .embedded import WorkerPlugin, mount, prepare
+from .embedded import WorkerPlugin, log_to_stderr, mount, prepare
 from .errors import ConfigError, NotificationsError
 
 LOG = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def main(*argv: str) -> int:
     """
     options = _parser().parse_args(argv or sys.argv[1:])
     settings_file, cherrypy_file = _told_apart(options)
-    _log_to_stderr()
+    log_to_stderr()
     settings = prepare(load(settings_file))
     mount(cherrypy_file or names.CHERRYPY_CONFIG)
     for file in (names.DEFAULT_CHERRYPY_CONFIG, cherrypy_file or names.CHERRYPY_CONFIG):
@@ -50,13 +50,6 @@ class _StrictHeaderReader(HeaderReader):
 
     def _allow_header(self, key_name: bytes) -> bool:
         return b"_" not in key_name
-
-
-def _log_to_stderr() -> None:
-    """Write our lines, and of CherryPy's only what is wrong; its own files have the rest where they are set."""
-    handler = logging.StreamHandler()
-    handler.addFilter(lambda record: not record.name.startswith("cherrypy") or record.levelno >= logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
 
 
 def _serve() -> int:

@@ -31,8 +31,8 @@ def prepare(settings: Settings | None = None) -> Settings:
         if settings.embedded and settings.database_url.startswith("sqlite:") and orm.OrmSync.is_empty():
             orm.OrmSync.update_tables()
         orm.require_schema()
-    # What was opened here must not be inherited by a fork.
-    orm.after_fork(settings)
+    # A fork must not inherit an open connection.
+    orm.disconnect()
     _say(settings)
     return settings
 
@@ -48,6 +48,13 @@ def _say(settings: Settings) -> None:
         LOG.info("service.starting worker=embedded: this service routes and delivers itself (broker_url)")
     elif not tasks.worker_seen():
         LOG.warning("service.starting worker=none was seen lately; start one with: %s", tasks.WORKER_COMMAND)
+
+
+def log_to_stderr() -> None:
+    """Write our lines, and of CherryPy's only what is wrong; its own files have the rest where they are set."""
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: not record.name.startswith("cherrypy") or record.levelno >= logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[handler])
 
 
 def mount(file: str) -> Any:

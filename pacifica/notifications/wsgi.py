@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 import cherrypy
 
 from . import globals as names
-from .embedded import begin_here, mount, prepare
+from .embedded import begin_here, log_to_stderr, mount, prepare
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+log_to_stderr()
 prepare()
-# The WSGI server writes its own access log; CherryPy's would say the same again.
-cherrypy.config.update({"environment": "embedded", "log.screen": False})
+cherrypy.config.update({"environment": "embedded"})
 application = mount(names.CHERRYPY_CONFIG)
 begin_here()

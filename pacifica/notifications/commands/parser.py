@@ -89,7 +89,7 @@ def _add(
     tables: bool = True,
 ) -> argparse.ArgumentParser:
     """Add a command that is described by its function; say whether it needs the database, and our tables in it."""
-    text = (command.__doc__ or "").partition("\n")[0]
+    text = (command.__doc__ or "").partition("\n")[0].replace("``", "")
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=command, database=database, tables=tables)

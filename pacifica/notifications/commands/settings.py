@@ -11,7 +11,7 @@ from .output import write_json, write_table
 
 def config(options: Namespace, settings: Settings) -> bool:
     """Print every setting, its value with secrets masked, and where it came from."""
-    rows = [(name, _shown(value), source) for name, value, source in settings.rows()]
+    rows = [(name, shown(value), source) for name, value, source in settings.rows()]
     if options.json:
         write_json([{"name": name, "value": value, "source": source} for name, value, source in rows])
     else:
@@ -19,10 +19,10 @@ def config(options: Namespace, settings: Settings) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Give a value as it would stand in the file."""
     if isinstance(value, tuple):
-        return ",".join(_shown(part) for part in value)
+        return ",".join(shown(part) for part in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else mask_url(str(value))
+    return f"{value:.15g}" if isinstance(value, float) else mask_url(str(value))

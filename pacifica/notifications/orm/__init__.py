@@ -6,7 +6,7 @@ from peewee import OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove
-from .database import DB, after_fork, initialize, now, session, wait_until_up
+from .database import DB, disconnect, initialize, now, session, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -32,10 +32,10 @@ __all__ = [
     "Stored",
     "SubscriptionRevision",
     "Worker",
-    "after_fork",
     "change",
     "described",
     "disable",
+    "disconnect",
     "initialize",
     "now",
     "remove",

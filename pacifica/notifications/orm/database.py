@@ -134,8 +134,6 @@ def _require(module: str, extra: str) -> None:
 
 _DIALECTS: Mapping[str, type[Dialect]] = {"sqlite": Sqlite, "postgresql": Postgresql, "mysql": Mariadb}
 _dialect: Dialect = Sqlite()
-#: Pools of a parent process: kept, because closing their connections would end the parent's sessions.
-_of_the_parent: list[peewee.Database] = []
 
 
 def dialect() -> Dialect:
@@ -167,11 +165,9 @@ def initialized() -> bool:
     return DB.obj is not None
 
 
-def after_fork(settings: Settings | None = None) -> None:
-    """Give a forked process a pool of its own; the connections that it inherited are its parent's."""
-    if initialized():
-        _of_the_parent.append(DB.obj)
-    initialize(settings)
+def disconnect() -> None:
+    """Close every connection of the process, as before a fork; the next session opens a new one."""
+    DB.close_all()
 
 
 @contextmanager

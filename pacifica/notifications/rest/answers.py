@@ -178,6 +178,9 @@ def _finish() -> None:
     response = cherrypy.serving.response
     failed = int(str(response.status or 200).split()[0]) >= 400
     response.headers["Content-Type"] = _media_type() if failed else "application/json"
+    if failed and "Transfer-Encoding" in cherrypy.serving.request.headers:
+        # What was not read of a chunked body would be taken for the next request.
+        response.headers["Connection"] = "close"
     if failed:
         response.body = b"".join(response.body or []).rstrip()
         response.headers.pop("Content-Length", None)

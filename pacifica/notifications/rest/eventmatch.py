@@ -79,8 +79,10 @@ class EventMatch:
         settings = get_config()
         with orm.session():
             _own(owner, path)
-            _no_parameters(query)
-            sent = _sent(settings)
+        _no_parameters(query)
+        # Read with no connection in hand: a client may be slow.
+        sent = _sent(settings)
+        with orm.session():
             for _ in range(_TRIES):
                 row = _own(owner, path)
                 stored = _shown(row, settings, clear=True)
