@@ -162,8 +162,8 @@ class Notifications:
 class Database:
     """Section ``database``."""
 
-    #: The database: ``sqlite:///PATH``, ``postgresql://USER:PASSWORD@HOST:PORT/NAME`` or ``mysql://…``.
-    #: ``sqliteext://`` and ``postgres://`` are read as the first two. Not set: SQLite in
+    #: The database: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``. ``sqliteext://`` and
+    #: ``postgres://`` are read as these two; ``mysql://`` is refused by this release. Not set: SQLite in
     #: ``~/.pacifica-notifications/``.
     peewee_url: str = setting("", _database_url, env="PEEWEE_URL")
     #: How often the service and the commands try to reach the database before they give up.

@@ -6,7 +6,7 @@ from peewee import OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove
-from .database import DB, disconnect, initialize, now, session, wait_until_up
+from .database import DB, disconnect, initialize, now, session, transaction, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -44,6 +44,3 @@ __all__ = [
     "transaction",
     "wait_until_up",
 ]
-
-#: Run a block as one transaction of the process's database.
-transaction = DB.atomic

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from .database import DB, now
+from .database import now, transaction
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision, columns
 
@@ -16,7 +16,7 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
 
     None if the row was changed or deleted since it was read. Disabling holds what is pending, reviving releases it.
     """
-    with DB.atomic():
+    with transaction():
         at = now()
         written = columns(members, row.disabled, at)
         if not _write(row, written | {"updated": at}):
@@ -30,7 +30,7 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
 
 def remove(row: EventMatch) -> bool:
     """Delete softly and cancel what is pending; False if the row was changed or deleted since it was read."""
-    with DB.atomic():
+    with transaction():
         at = now()
         if not _write(row, {"deleted": at, "updated": at}):
             return False
@@ -40,7 +40,7 @@ def remove(row: EventMatch) -> bool:
 
 def disable(uuid: UUID, reason: str) -> bool:
     """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already."""
-    with DB.atomic():
+    with transaction():
         row = EventMatch.get_by_id(uuid)
         if row.disabled is not None or row.deleted is not None:
             return False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,6 +43,10 @@ class Dialect:
     skip_locked = "FOR UPDATE SKIP LOCKED"
     #: Whether an index can be limited to some rows.
     partial_indexes = True
+    #: What the threads of one process queue at before they write.
+    turn: AbstractContextManager[Any] = nullcontext()
+    #: Whether looking before claiming is cheaper than claiming nothing.
+    look_first = False
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool of connections; raises ``MissingDriver`` that names the extra."""
@@ -57,6 +62,11 @@ class Sqlite(Dialect):
 
     clock = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
     skip_locked = ""
+    look_first = True
+
+    def __init__(self) -> None:
+        """Let threads queue here: SQLite itself lets them sleep and try again, which takes many times as long."""
+        self.turn = RLock()
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool, and the folder of the file if it is missing."""
@@ -77,7 +87,7 @@ class Sqlite(Dialect):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the write lock."""
-        with DB.atomic():
+        with transaction():
             yield
 
 
@@ -106,7 +116,7 @@ class Postgresql(Dialect):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold an advisory lock."""
-        with DB.atomic():
+        with transaction():
             DB.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self.lock,))
             yield
 
@@ -199,6 +209,13 @@ def session() -> Iterator[None]:
         raise Unavailable(f"the database does not answer ({_first_line(error)})") from error
 
 
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Run the block as one transaction; nested, it is a part of the outer one that fails alone."""
+    with _dialect.turn, DB.atomic():
+        yield
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
@@ -241,10 +258,12 @@ def claim(
     One short transaction; the caller holds no lock when it returns.
     """
     key = model._meta.primary_key
+    if _dialect.look_first and not model.select(key).where(due).exists():
+        return []
     wanted = model.select().where(due).order_by(order).limit(limit)
     if _dialect.skip_locked:
         wanted = wanted.for_update(_dialect.skip_locked)
-    with DB.atomic():
+    with transaction():
         rows = list(wanted)
         if rows:
             model.update(**values).where(key.in_([getattr(row, key.name) for row in rows])).execute()

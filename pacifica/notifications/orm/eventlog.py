@@ -12,7 +12,7 @@ import peewee
 
 from ..events import Event
 from .base import BaseModel
-from .database import DB, claim, clock, insert_missing, now
+from .database import claim, clock, insert_missing, now, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class EventLog(BaseModel):
             "created": clock(),
             "route_at": clock(),
         }
-        with DB.atomic():
+        with transaction():
             if insert_missing(cls, [row]):
                 return Stored(row["uuid"])
             there = cls._uuid_of(cls.identity == event.identity)

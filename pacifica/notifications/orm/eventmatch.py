@@ -12,7 +12,7 @@ import peewee
 
 from ..subscriptions import VERSION, masked
 from .base import BaseModel, plain
-from .database import DB, now
+from .database import now, transaction
 
 #: The members of a subscription's answer, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -75,7 +75,7 @@ class EventMatch(BaseModel):
     @classmethod
     def add(cls, user: str, members: Mapping[str, Any]) -> EventMatch:
         """Store a new subscription, members as ``subscriptions.validate`` gives them."""
-        with DB.atomic():
+        with transaction():
             at = now()
             row = cls(user=user, created=at, updated=at, revision=SubscriptionRevision.take())
             for name, value in columns(members, None, at).items():

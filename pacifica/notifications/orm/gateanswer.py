@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import peewee
 
 from .base import BaseModel
-from .database import DB, insert_missing, now
+from .database import insert_missing, now, transaction
 from .eventlog import EventLog
 
 #: An event and the user whose right to see it is in question.
@@ -42,7 +42,7 @@ class GateAnswer(BaseModel):
         """
         wanted = set(questions)
         token = uuid4()
-        with DB.atomic():
+        with transaction():
             at = now()
             fresh = [
                 {"event_log": event, "user": user, "first_asked": at, "ask_at": at} for event, user in sorted(wanted)

@@ -9,7 +9,7 @@ from uuid import UUID
 import peewee
 
 from ..retry import State
-from .database import DB
+from .database import transaction
 from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .gateanswer import GateAnswer
@@ -37,7 +37,7 @@ class Purge:
 
     def batch(self, size: int = 500) -> int:
         """Remove some, in one transaction; 0 when nothing is left to remove."""
-        with DB.atomic():
+        with transaction():
             uuids = [row.uuid for row in EventLog.select(EventLog.uuid).where(self._removable).limit(size)]
             deliveries = EventLogMatch.select(EventLogMatch.uuid).where(EventLogMatch.event_log.in_(uuids))
             DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(deliveries)).execute()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import peewee
 
 from .base import BaseModel
-from .database import DB, clock, insert_missing, now
+from .database import clock, insert_missing, now, transaction
 
 
 class Worker(BaseModel):
@@ -23,7 +23,7 @@ class Worker(BaseModel):
 
         ``stale`` is in seconds: how long a silent holder keeps the name.
         """
-        with DB.atomic():
+        with transaction():
             if insert_missing(cls, [{"name": name, "holder": holder, "seen": clock()}]):
                 return True
             mine = (cls.holder == holder) | (cls.seen < now() - timedelta(seconds=stale))
