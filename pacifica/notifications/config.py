@@ -181,7 +181,7 @@ class Receive:
     #: Bytes that a request body may have; a larger one is answered 413.
     max_body: int = setting(1024 * 1024, _number(int, 1024))
     #: How deeply arrays and objects may be nested in a body.
-    max_depth: int = setting(100, _number(int, 1, 500))
+    max_depth: int = setting(100, _number(int, 1, 300))
     #: Characters that the name of a subscription may have.
     max_name: int = setting(255, _number(int, 1, 255))
     #: What happens to an event whose source and id were accepted before with other content: ``accept`` (a row of
@@ -366,7 +366,7 @@ def load(
     environ = os.environ if environ is None else environ
     path, written, faults = _read_file(file, environ)
     known = {name: (section, spec) for name, section, spec in declared()}
-    for name in written.keys() - known.keys():
+    for name in (name for name in written if name not in known):
         faults.append(f"{path}: {_place(name)}: {_unknown(name, known)}")
     chosen: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}

@@ -9,10 +9,11 @@ import time
 from typing import Any, ClassVar
 
 from celery import Celery, bootsteps, signals
+from click import ClickException
 
 from . import orm
 from .config import get_config, load, use
-from .errors import NotificationsError
+from .errors import ConfigError, NotificationsError
 from .runner import STALE, Runner
 
 LOG = logging.getLogger(__name__)
@@ -27,8 +28,11 @@ _PAUSE, _WORTHLESS = 0.02, 30
 
 
 def _settings() -> dict[str, Any]:
-    """Give Celery's settings when it first asks for them."""
-    url = get_config().celery.broker_url
+    """Give Celery's settings when it first asks for them; what is wrong with them its command prints as it is."""
+    try:
+        url = get_config().celery.broker_url
+    except ConfigError as error:
+        raise ClickException(str(error)) from error
     amqp = url.startswith(("amqp", "pyamqp"))
     return {
         "broker_url": url,
