@@ -7,6 +7,7 @@ import configparser
 import logging
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import cherrypy
@@ -29,7 +30,8 @@ def main(*argv: str) -> int:
     options = _parser().parse_args(argv or sys.argv[1:])
     settings_file, cherrypy_file = _told_apart(options)
     log_to_stderr()
-    settings = prepare(load(settings_file))
+    settings = load(settings_file)
+    prepare(settings)
     mount(cherrypy_file or names.CHERRYPY_CONFIG)
     for file in (names.DEFAULT_CHERRYPY_CONFIG, cherrypy_file or names.CHERRYPY_CONFIG):
         cherrypy.config.update(file)
@@ -58,11 +60,30 @@ def _serve() -> int:
     if not _is_free(host, port):
         LOG.error("service.refused address=%s:%s: another program listens there; choose another with -p", host, port)
         return 1
-    cherrypy.engine.signals.subscribe()
+    ending = _end_at_signals()
     cherrypy.engine.start()
     LOG.info("service.listening url=http://%s:%s/", f"[{host}]" if ":" in host else host, port)
+    if ending.is_set():
+        cherrypy.engine.exit()
     cherrypy.engine.block()
     return 0
+
+
+def _end_at_signals() -> threading.Event:
+    """End the service in good order at SIGTERM and Ctrl-C; the event is set if one came while it was starting.
+
+    CherryPy ends the process as failed when it is told to stop before all has started.
+    """
+    engine, ending = cherrypy.engine, threading.Event()
+
+    def end() -> None:
+        ending.set()
+        if engine.state == engine.states.STARTED:
+            engine.exit()
+
+    engine.signals.handlers |= {"SIGTERM": end, "SIGINT": end}
+    engine.signals.subscribe()
+    return ending
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -12,29 +12,29 @@ from cherrypy.process.plugins import SimplePlugin
 
 from . import globals as names
 from . import orm, tasks
-from .config import Settings, get_config, load, mask_url, use
+from .config import Settings, get_config, mask_url, use
 from .rest import Root
 
 LOG = logging.getLogger(__name__)
 
 
-def prepare(settings: Settings | None = None) -> Settings:
+def prepare(settings: Settings, patient: bool = True) -> None:
     """Put settings in force and see that the database can be used; opens no connection that stays.
 
-    With ``memory://`` and SQLite missing tables are made. Raises ``ConfigError``, ``Unavailable``, and
+    With ``memory://`` and SQLite missing tables are made. A patient caller waits for the database. Raises ``ConfigError``, ``Unavailable``, and
     ``peewee.OperationalError`` for a schema that this release can't use.
     """
-    settings = use(settings or load())
+    use(settings)
     orm.initialize(settings)
-    orm.wait_until_up(settings)
+    if patient:
+        orm.wait_until_up(settings)
     with orm.session():
         if settings.embedded and settings.database_url.startswith("sqlite:") and orm.OrmSync.is_empty():
             orm.OrmSync.update_tables()
         orm.require_schema()
+    _say(settings)
     # A fork must not inherit an open connection.
     orm.disconnect()
-    _say(settings)
-    return settings
 
 
 def _say(settings: Settings) -> None:
@@ -76,18 +76,19 @@ class WorkerPlugin(SimplePlugin):
         tasks.stop_runner()
 
 
-def begin_here() -> None:
-    """Under uWSGI start the embedded worker after the fork, in one of the processes; a lease decides in which.
+def serve_uwsgi() -> bool:
+    """Prepare the application that uWSGI is loading; False if it is not uWSGI that loads it.
 
-    With another WSGI server it starts with the first event.
+    The embedded worker starts after the fork, in one of the processes; a lease decides in which.
     """
-    if not get_config().embedded:
-        return
     try:
         uwsgi: Any = importlib.import_module("uwsgi")
     except ImportError:
-        return
-    uwsgi.post_fork_hook = _after_fork
+        return False
+    prepare(get_config())
+    if get_config().embedded:
+        uwsgi.post_fork_hook = _after_fork
+    return True
 
 
 def _after_fork() -> None:

@@ -56,7 +56,6 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         LOG.warning("request.unavailable error=%s", error)
-        cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
         return cherrypy.HTTPError(int(status), "The database does not answer; send the same request again later.")
     return cherrypy.HTTPError(int(status), str(error))
 
@@ -132,6 +131,9 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
     With ``Accept: application/problem+json`` it is a problem document (RFC 9457, section 3).
     """
     code, _space, title = str(status).partition(" ")
+    if code == "503":
+        # Here, because CherryPy takes the header off before it asks for an error's body.
+        cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
     request = cherrypy.serving.request
     found: dict[str, Any] = {
         "status": status,
