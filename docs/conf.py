@@ -1,6 +1,10 @@
 """How Sphinx builds the documentation; `make docs` does it."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).with_name("_ext")))
 
 project = "Pacifica Notifications"
 author = "The authors of Pacifica Notifications"
@@ -8,8 +12,8 @@ copyright = "2026, " + author
 release = version_of("pacifica-notifications")
 version = ".".join(release.split(".")[:2])
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "from_code"]
+exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
@@ -25,5 +29,6 @@ autodoc_typehints_description_target = "documented"
 nitpick_ignore_regex = [("py:.*", r"(?!pacifica\.).*")]
 
 html_theme = "furo"
+html_static_path = ["_static"]
 html_title = f"{project} {release}"
 html_show_sourcelink = False

@@ -60,30 +60,22 @@ def _serve() -> int:
     if not _is_free(host, port):
         LOG.error("service.refused address=%s:%s: another program listens there; choose another with -p", host, port)
         return 1
-    ending = _end_at_signals()
+    _end_at_signals()
     cherrypy.engine.start()
     LOG.info("service.listening url=http://%s:%s/", f"[{host}]" if ":" in host else host, port)
-    if ending.is_set():
-        cherrypy.engine.exit()
     cherrypy.engine.block()
     return 0
 
 
-def _end_at_signals() -> threading.Event:
-    """End the service in good order at SIGTERM and Ctrl-C; the event is set if one came while it was starting.
+def _end_at_signals() -> None:
+    """Let SIGTERM and Ctrl-C end the service in good order, once it has started.
 
-    CherryPy ends the process as failed when it is told to stop before all has started.
+    They are only noted where they come in: told to end before it has started, CherryPy ends as if it had failed.
     """
-    engine, ending = cherrypy.engine, threading.Event()
-
-    def end() -> None:
-        ending.set()
-        if engine.state == engine.states.STARTED:
-            engine.exit()
-
-    engine.signals.handlers |= {"SIGTERM": end, "SIGINT": end}
-    engine.signals.subscribe()
-    return ending
+    ending = threading.Event()
+    cherrypy.engine.signals.handlers |= {"SIGTERM": ending.set, "SIGINT": ending.set}
+    cherrypy.engine.signals.subscribe()
+    cherrypy.engine.subscribe("main", lambda: cherrypy.engine.exit() if ending.is_set() else None)
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -161,6 +153,8 @@ def main_script() -> None:
         sys.exit(main())
     except (NotificationsError, orm.OperationalError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def cmd_script() -> None:

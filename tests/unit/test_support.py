@@ -103,10 +103,7 @@ def test_events_take_changes_by_short_and_full_name() -> None:
 
     assert (event["eventType"], event["eventID"], event["eventTime"], event["data"]) == ("t", "i", "now", [1])
     assert "source" not in event
-    assert (
-        make_event_1_0(type="t", content_type=ABSENT, shard="a").items()
-        >= {"type": "t", "shard": "a"}.items()
-    )
+    assert make_event_1_0(type="t", content_type=ABSENT, shard="a").items() >= {"type": "t", "shard": "a"}.items()
     assert make_subscription(name="n", auth={})["auth"] == {}
 
 
@@ -415,9 +412,7 @@ def test_a_clean_environment_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch
 
 def test_a_config_is_written_by_section(tmp_path: Path) -> None:
     """Names are `section.key`, the default section included."""
-    file = write_config(
-        tmp_path / "config.ini", {"DEFAULT.default_user": "me", "celery.broker_url": "memory://"}
-    )
+    file = write_config(tmp_path / "config.ini", {"DEFAULT.default_user": "me", "celery.broker_url": "memory://"})
 
     parser = ConfigParser()
     parser.read(file)

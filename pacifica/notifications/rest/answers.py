@@ -104,7 +104,7 @@ def _read(longest: int) -> bytes:
         _swallow(stream, int(length))
         raise too_large
     try:
-        found: bytes = stream.read(longest + 1)
+        found: bytes = stream.read(int(length) if length.isdigit() else longest + 1)
     except (OSError, ValueError) as error:
         raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
     if len(found) > longest:
