@@ -73,7 +73,7 @@ def _end_at_signals() -> None:
     They are only noted where they come in: told to end before it has started, CherryPy ends as if it had failed.
     """
     ending = threading.Event()
-    cherrypy.engine.signals.handlers |= {"SIGTERM": ending.set, "SIGINT": ending.set}
+    cherrypy.engine.signal_handler.handlers |= {"SIGTERM": ending.set, "SIGINT": ending.set}
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.subscribe("main", lambda: cherrypy.engine.exit() if ending.is_set() else None)
 

@@ -208,10 +208,11 @@ class Courier:
     def _unanswered(self, question: orm.Question, answer: orm.GateAnswer, verdict: Verdict) -> None:
         """Ask again later, at growing intervals; past ``policy.max_age`` what waits is dead."""
         policy = self._settings.policy
-        delay = growing(answer.asked, policy.max_interval)
+        times = answer.unanswered + 1
+        delay = growing(times, policy.max_interval)
         answer.postpone(delay, verdict.status)
         too_old = answer.age(orm.now()) >= policy.max_age
-        LOG.warning("gate.unanswered event=%s user=%r asked=%s reason=%r", *question, answer.asked, verdict.reason)
+        LOG.warning("gate.unanswered event=%s user=%r times=%s reason=%r", *question, times, verdict.reason)
         for work in self._at_gate.pop(question):
             if too_old:
                 self._note(work, State.DEAD, f"{verdict.reason}, for longer than policy.max_age", verdict.status)

@@ -21,8 +21,8 @@ LOG = logging.getLogger(__name__)
 def prepare(settings: Settings, patient: bool = True) -> None:
     """Put settings in force and see that the database can be used; opens no connection that stays.
 
-    With ``memory://`` and SQLite missing tables are made. A patient caller waits for the database. Raises ``ConfigError``, ``Unavailable``, and
-    ``peewee.OperationalError`` for a schema that this release can't use.
+    With ``memory://`` and SQLite missing tables are made. A patient caller waits for the database. Raises
+    ``ConfigError``, ``Unavailable``, and ``peewee.OperationalError`` for a schema that this release can't use.
     """
     use(settings)
     orm.initialize(settings)

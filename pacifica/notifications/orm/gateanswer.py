@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import peewee
 
 from .base import BaseModel
-from .database import insert_missing, now, transaction
+from .database import claim, insert_missing, now, transaction
 from .eventlog import EventLog
 
 #: An event and the user whose right to see it is in question.
@@ -17,13 +17,16 @@ Question = tuple[UUID, str]
 
 
 class GateAnswer(BaseModel):
-    """One question; ``allowed`` is null until it is answered, ``ask_at`` is when it may be asked (again)."""
+    """One question; ``allowed`` is null until it is answered, ``ask_at`` is when it may be asked (again).
+
+    ``unanswered`` counts how often there was no answer.
+    """
 
     event_log = peewee.ForeignKeyField(EventLog, backref="gate_answers")
     user = peewee.CharField()
     allowed = peewee.BooleanField(null=True)
     status = peewee.IntegerField(null=True)
-    asked = peewee.IntegerField(default=0)
+    unanswered = peewee.IntegerField(default=0)
     first_asked = peewee.DateTimeField()
     ask_at = peewee.DateTimeField()
     lease = peewee.UUIDField(null=True)
@@ -48,9 +51,8 @@ class GateAnswer(BaseModel):
                 {"event_log": event, "user": user, "first_asked": at, "ask_at": at} for event, user in sorted(wanted)
             ]
             insert_missing(cls, fresh)
-            cls.update(lease=token, ask_at=at + timedelta(seconds=lease), asked=cls.asked + 1).where(
-                cls._any_of(wanted) & cls.allowed.is_null() & (cls.ask_at <= at)
-            ).execute()
+            open_questions = cls._any_of(wanted) & cls.allowed.is_null() & (cls.ask_at <= at)
+            claim(cls, open_questions, cls.id, len(wanted), {"lease": token, "ask_at": at + timedelta(seconds=lease)})
             rows = list(cls.select().where(cls._any_of(wanted)))
         for row in rows:
             row.asking = row.lease == token
@@ -76,7 +78,8 @@ class GateAnswer(BaseModel):
     def postpone(self, delay: float, status: int | None) -> None:
         """Note that there was no answer; ask again after ``delay`` seconds."""
         cls = type(self)
-        cls.update(ask_at=now() + timedelta(seconds=delay), status=status, lease=None).where(self._held()).execute()
+        at = now() + timedelta(seconds=delay)
+        cls.update(ask_at=at, status=status, lease=None, unanswered=cls.unanswered + 1).where(self._held()).execute()
 
     def _held(self) -> peewee.Expression:
         cls = type(self)
