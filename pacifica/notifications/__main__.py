@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import cherrypy
-from cheroot.server import HeaderReader, HTTPRequest
+from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 
 from . import commands, orm
 from . import globals as names
@@ -41,7 +41,7 @@ def main(*argv: str) -> int:
         cherrypy.config.update({"server.socket_port": options.port})
     # Bodies are bounded by receive.max_body, with an answer that says so.
     cherrypy.config.update({"server.max_request_body_size": 0})
-    HTTPRequest.header_reader = _StrictHeaderReader()
+    HTTPConnection.RequestHandlerClass = _Request
     if settings.embedded:
         WorkerPlugin(cherrypy.engine).subscribe()
     return _serve()
@@ -54,11 +54,30 @@ class _StrictHeaderReader(HeaderReader):
         return b"_" not in key_name
 
 
+class _Request(HTTPRequest):
+    """Reads headers strictly, and what no answer needs of a body in pieces or not at all."""
+
+    header_reader = _StrictHeaderReader()
+    #: Bytes of a body that are still read, so that the client reads the answer to it.
+    longest_rest = 64 * 1024 * 1024
+
+    def send_headers(self) -> None:
+        """Send them; the connection ends where the answer says so, or where too much is left to read."""
+        left = getattr(self.rfile, "remaining", 0)
+        ends = any(name.lower() == b"connection" and value.lower() == b"close" for name, value in self.outheaders)
+        if ends or not 0 <= left <= self.longest_rest:
+            self.close_connection = True
+        while not self.close_connection and left > 0 and (chunk := self.rfile.read(min(left, 65536))):
+            left -= len(chunk)
+        super().send_headers()
+
+
 def _serve() -> int:
     """Listen until a signal comes; 1 if nothing could be listened on."""
     host, port = cherrypy.server.socket_host, cherrypy.server.socket_port
-    if not _is_free(host, port):
-        LOG.error("service.refused address=%s:%s: another program listens there; choose another with -p", host, port)
+    fault = _fault_of(host, port)
+    if fault:
+        LOG.error("service.refused address=%s:%s: %s", host, port, fault)
         return 1
     _end_at_signals()
     cherrypy.engine.start()
@@ -78,13 +97,19 @@ def _end_at_signals() -> None:
     cherrypy.engine.subscribe("main", lambda: cherrypy.engine.exit() if ending.is_set() else None)
 
 
-def _is_free(host: str, port: int) -> bool:
-    """Tell whether nobody listens on an address, before CherryPy waits for it to become free."""
+def _fault_of(host: str, port: int) -> str:
+    """Say why an address can't be listened on, or nothing; CherryPy would wait long, and then fail with much text."""
     try:
         with socket.create_connection((host or "localhost", port), timeout=1):
-            return False
+            return "another program listens there; choose another with -p"
     except OSError:
-        return True
+        pass
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return f"{error.strerror}; choose another with -a and -p"
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,11 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import globals as names
-from .errors import ConfigError
+from .errors import ConfigError, MissingDriver
 
 Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@]*?):([^/]*)@")
+_PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(passw(?:or)?d)=[^&]*", re.IGNORECASE)
+#: Seconds of some thirty years: a time in the database can be that far away.
+_LONGEST = 1e9
 
 
 def _text(text: str) -> str:
@@ -44,7 +47,7 @@ def _number(kind: type[int] | type[float], low: float, high: float = float("inf"
         except ValueError:
             raise ValueError(f"must be {'a whole number' if kind is int else 'a number'}") from None
         if not low <= value <= high:
-            limit = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+            limit = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:.15g}"
             raise ValueError(f"must be {limit}")
         return value
 
@@ -65,8 +68,8 @@ def _seconds_list(text: str) -> tuple[float, ...]:
         values = tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError("must be seconds separated by commas, such as 5,30,120") from None
-    if any(not 0 <= value < float("inf") for value in values):
-        raise ValueError("must hold no negative or infinite delay")
+    if any(not 0 <= value <= _LONGEST for value in values):
+        raise ValueError(f"must hold delays from 0 to {_LONGEST:.15g}")
     return values
 
 
@@ -116,8 +119,8 @@ def _header_name(text: str) -> str:
 
 
 def mask_url(text: str) -> str:
-    """Put ``***`` in place of a URL's password."""
-    return _URL_PASSWORD.sub(rf"\1:{names.MASK}@", text)
+    """Put ``***`` in place of a URL's password, wherever it stands."""
+    return _PARAMETER_PASSWORD.sub(rf"\1={names.MASK}", _URL_PASSWORD.sub(rf"\1:{names.MASK}@", text))
 
 
 def setting(default: Any, parse: Parser, env: str | None = None) -> Any:
@@ -169,7 +172,7 @@ class Database:
     #: How often the service and the commands try to reach the database before they give up.
     connect_attempts: int = setting(10, _number(int, 1), env="DATABASE_CONNECT_ATTEMPTS")
     #: Seconds between these attempts.
-    connect_wait: float = setting(20.0, _number(float, 0), env="DATABASE_CONNECT_WAIT")
+    connect_wait: float = setting(20.0, _number(float, 0, _LONGEST), env="DATABASE_CONNECT_WAIT")
     #: Connections that one process may hold; above the number of its request threads.
     max_connections: int = setting(40, _number(int, 4))
 
@@ -206,7 +209,7 @@ class Delivery:
     connect_timeout: float = setting(5.0, _number(float, 0.1, 3600))
     #: Seconds during which the deliveries of a subscription must have failed without one success before it is
     #: disabled (and at least ten attempts). 0: disabled at the first failure, without a retry, as release 0.5.2.
-    disable_after: float = setting(432000.0, _number(float, 0))
+    disable_after: float = setting(432000.0, _number(float, 0, _LONGEST))
     #: Keep the first 1 KiB of what targets answer with each attempt.
     keep_response: bool = setting(False, _flag)
     #: Attempts that one worker has in flight at once.
@@ -230,9 +233,9 @@ class Policy:
     #: Seconds that one answer of the policy server may take.
     timeout: float = setting(30.0, _number(float, 0.1, 3600))
     #: Seconds for which a policy server that fails is asked again; then the delivery is ``dead``.
-    max_age: float = setting(604800.0, _number(float, 0))
+    max_age: float = setting(604800.0, _number(float, 0, _LONGEST))
     #: Longest time in seconds between two of these questions.
-    max_interval: float = setting(900.0, _number(float, 1))
+    max_interval: float = setting(900.0, _number(float, 1, _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +258,7 @@ class Matching:
     max_descents: int = setting(2, _number(int, 0, 10))
     #: List elements that one slice of a JSONPath may span.
     max_slice: int = setting(10000, _number(int, 1, 1000000))
-    #: Seconds that one JSONPath may take on one event; beyond it the subscription is disabled with the reason.
+    #: Seconds that one JSONPath may compute on one event; beyond it the subscription is disabled with the reason.
     max_time: float = setting(0.5, _number(float, 0.01, 60))
     #: Events that a worker claims for routing at once.
     batch: int = setting(50, _number(int, 1, 1000))
@@ -266,7 +269,7 @@ class Retention:
     """Section ``retention``: how long what is waiting waits."""
 
     #: Seconds for which deliveries of a disabled subscription are held before they are ``dead``.
-    held: float = setting(2592000.0, _number(float, 0))
+    held: float = setting(2592000.0, _number(float, 0, _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +407,8 @@ def _read_file(
         return str(path), {}, [f"{path}: there is no such file"] if chosen else []
     parser = configparser.ConfigParser(interpolation=None, default_section="\0")
     try:
-        parser.read(path, encoding="utf-8")
+        # Some editors begin a file with a byte order mark.
+        parser.read(path, encoding="utf-8-sig")
     except configparser.Error as error:
         return str(path), {}, [f"{path}: {' '.join(str(error).split())}"]
     except UnicodeDecodeError:
@@ -437,6 +441,16 @@ def _unknown_variables(environ: Mapping[str, str], known: Mapping[str, Any]) -> 
         for variable in sorted(environ)
         if variable.startswith(prefixes) and variable not in names_known
     ]
+
+
+def require_driver(module: str, extra: str, name: str) -> None:
+    """Raise ``MissingDriver`` unless the package that a setting needs, and that an extra brings, is installed."""
+    try:
+        __import__(module)
+    except ImportError:
+        raise MissingDriver(
+            f"{name} needs a driver that is not installed: pip install 'pacifica-notifications[{extra}]'"
+        ) from None
 
 
 _in_force: Settings | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from . import events, gates, orm
 from .config import Settings
-from .errors import Unavailable
+from .errors import Refused, Unavailable
 from .gates import Ask, Gate, Verdict
 from .globals import OWN_TYPES
 from .retry import Outcome, Schedule, State, growing
@@ -69,7 +69,7 @@ class Courier:
         self._asked: dict[orm.Question, orm.GateAnswer] = {}
         self._at_gate: dict[orm.Question, list[Work]] = {}
         self._verdicts: list[tuple[orm.Question, Verdict]] = []
-        self._sent: dict[UUID, Work] = {}
+        self._sent: dict[Hashable, Work] = {}
         self._results: list[Result] = []
         self._renewed = time.monotonic()
 
@@ -87,13 +87,14 @@ class Courier:
         """
         look_at = 0.0
         while not stopping():
+            # First, because what could not be written while the database was away has no lease left to protect it.
+            self._step()
             claimed = 0
             if time.monotonic() >= look_at:
                 claimed = self._claim(only)
                 look_at = 0.0 if claimed else time.monotonic() + _LOOK
             if not claimed and not self.in_hand:
                 return
-            self._step()
 
     def stop(self, grace: float) -> None:
         """Wait up to ``grace`` seconds for what is in hand; what is left is due again at once, for another worker."""
@@ -115,7 +116,7 @@ class Courier:
             self._verdicts += self._gate.wait(0.0 if len(self._target) else _LISTEN)  # type: ignore[arg-type]
         if len(self._target):
             for key, outcome in self._target.wait(_LISTEN):
-                self._attempted(self._sent.pop(key), outcome)  # type: ignore[call-overload]
+                self._attempted(self._sent.pop(key), outcome)
         self._heed()
         self._settle()
         self._renew()
@@ -235,13 +236,15 @@ class Courier:
         try:
             text = events.with_extensions(work.event.jsondata, subscription.extension_values)
             auth = subscription.auth_values
-        except ValueError:
-            self._note(work, State.DEAD, "the subscription's extensions can't be added to this event")
+        except (ValueError, Refused):
+            self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
             return
+        # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
+        key = delivery.uuid, delivery.lease
         self._target.start(
             [
                 Sending(
-                    key=delivery.uuid,
+                    key=key,
                     url=subscription.target_url,
                     body=text.encode(),
                     content_type=work.event.content_type,
@@ -252,7 +255,7 @@ class Courier:
                 )
             ]
         )
-        self._sent[delivery.uuid] = work
+        self._sent[key] = work
 
     def _attempted(self, work: Work, outcome: Outcome) -> None:
         """Decide what an attempt came to."""
@@ -264,7 +267,7 @@ class Courier:
         elif delay is not None:
             self._note(work, State.PENDING, outcome.reason, delay=delay, outcome=outcome)
         else:
-            disable = f"the target {outcome.reason}" if at_once or outcome.permanent else ""
+            disable = _of_the_target(outcome) if at_once or outcome.permanent else ""
             self._note(work, State.DEAD, outcome.reason, outcome=outcome, disable=disable)
 
     def _note(
@@ -283,42 +286,47 @@ class Courier:
         self._results.append(Result(work, settlement, disable))
 
     def _settle(self) -> None:
-        """Write all results in one transaction, and say what was written."""
+        """Write all results in one transaction, say what was written, and disable subscriptions for it."""
         if not self._results:
             return
         results = list(self._results)
-        with orm.session(), orm.transaction():
-            disabled = self._count(results)
-            orm.EventLogMatch.settle((result.settlement for result in results), self._settings.delivery.keep_response)
-        self._results = []
-        for result in results:
-            _log(result.settlement)
-        for subscription, reason in disabled.items():
-            LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+        with orm.session():
+            with orm.transaction():
+                disabling = self._count(results)
+                settlements = [result.settlement for result in results]
+                orm.EventLogMatch.settle(settlements, self._settings.delivery.keep_response)
+            self._results = []
+            for settlement in settlements:
+                _log(settlement)
+            # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.
+            for subscription, reason in disabling:
+                if orm.disable(subscription.uuid, reason, subscription.target_url):
+                    LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
 
-    def _count(self, results: Sequence[Result]) -> dict[UUID, str]:
-        """Count successes and failures of subscriptions, and disable those that are to be; give these."""
-        attempted = [result for result in results if result.settlement.outcome is not None]
-        reached = {result.work.subscription.uuid for result in attempted if result.settlement.outcome.delivered}  # type: ignore[union-attr]
+    def _count(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
+        """Count successes and failures of subscriptions; give those that are to be disabled, with the reason."""
+        attempted = [(result, outcome) for result in results if (outcome := result.settlement.outcome)]
+        reached = {result.work.subscription.uuid for result, outcome in attempted if outcome.delivered}
         if reached:
             orm.EventMatch.succeeded(sorted(reached))
-        disabled: dict[UUID, str] = {}
-        for result in sorted(attempted, key=lambda result: result.work.subscription.uuid):
-            subscription = result.work.subscription.uuid
-            if subscription in reached or subscription in disabled:
-                continue
-            reason = result.disable or self._worn_out(subscription, result.settlement.reason)
-            if reason and orm.disable(subscription, reason):
-                disabled[subscription] = reason
-        return disabled
+        disabling = []
+        for result, outcome in sorted(attempted, key=lambda pair: pair[0].work.subscription.uuid):
+            subscription = result.work.subscription
+            reason = result.disable
+            if not reason and subscription.uuid not in reached:
+                reason = self._worn_out(subscription.uuid, outcome)
+            if reason:
+                disabling.append((subscription, reason))
+        return disabling
 
-    def _worn_out(self, subscription: UUID, reason: str) -> str:
+    def _worn_out(self, subscription: UUID, outcome: Outcome) -> str:
         """Count one failure; say why the subscription is to be disabled, or nothing."""
         at = orm.now()
         since, failures = orm.EventMatch.failed(subscription, at)
         if failures < FEWEST_FAILURES or (at - since).total_seconds() < self._settings.delivery.disable_after:
             return ""
-        return f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; the last target {reason}"
+        last = _of_the_target(outcome)
+        return f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; at last {last}"
 
     def _renew(self) -> None:
         lease = self._settings.delivery.lease
@@ -326,6 +334,10 @@ class Courier:
             with orm.session():
                 orm.EventLogMatch.renew((work.delivery for work in self.in_hand), lease)
             self._renewed = time.monotonic()
+
+
+def _of_the_target(outcome: Outcome) -> str:
+    return f"the target {outcome.reason}" if outcome.status is not None else f"the target: {outcome.reason}"
 
 
 def _said(status: int | None) -> str:

@@ -13,7 +13,7 @@ from cherrypy.process.plugins import SimplePlugin
 from . import globals as names
 from . import orm, tasks
 from .config import Settings, get_config, mask_url, use
-from .rest import Root
+from .rest import Request, Root
 
 LOG = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
     ``ConfigError``, ``Unavailable``, and ``peewee.OperationalError`` for a schema that this release can't use.
     """
     use(settings)
+    tasks.require_broker(settings)
     orm.initialize(settings)
     if patient:
         orm.wait_until_up(settings)
@@ -61,6 +62,7 @@ def mount(file: str) -> Any:
     """Mount the application with a CherryPy file on top of our own."""
     application = cherrypy.tree.mount(Root(), "/", names.DEFAULT_CHERRYPY_CONFIG)
     application.merge(file)
+    application.request_class = Request
     return application
 
 
@@ -74,6 +76,9 @@ class WorkerPlugin(SimplePlugin):
     def stop(self) -> None:
         """Stop them; what is under way has some seconds."""
         tasks.stop_runner()
+
+    # After the server, because a request that is still being answered would start the worker again.
+    stop.priority = 75  # type: ignore[attr-defined]
 
 
 def serve_uwsgi() -> bool:

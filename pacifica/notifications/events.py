@@ -198,10 +198,13 @@ def with_extensions(text: str, extensions: Mapping[str, Any]) -> str:
     """Overlay a subscription's extensions on an accepted event's text; all else stays as it stands, byte for byte.
 
     For 0.1 they join the member ``extensions``; for 1.0 each becomes an extension attribute (CloudEvents 1.0.2,
-    section 3.2) with its name in lower case, and those of ``unusable_extensions`` are left out.
+    section 3.2) with its name in lower case, and those of ``unusable_extensions`` are left out. Raises ``ValueError``
+    or ``InvalidBody`` for what is no event, as old rows may hold it.
     """
     if not extensions:
         return text
+    if not isinstance(json.loads(text), dict):
+        raise ValueError("only a JSON object can be extended")
     members = documents.members(text)
     if any(name == "specversion" for name, _ in members):
         added = {name: _attribute_text(value) for name, value in usable_extensions(extensions).items()}

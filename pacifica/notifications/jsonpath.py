@@ -114,5 +114,6 @@ def _sentence(message: str) -> str:
     words = words.replace(
         "expecting", "where one of these was expected:" if "{" in words else "where this was expected:"
     )
-    words = words.replace("no viable alternative at input", "can't go on at").replace("{", "").replace("}", "")
+    words = words.replace("no viable alternative at input", "can't go on at")
+    words = re.sub("('[{}]')|[{}]", r"\1", words)
     return f"is no JSONPath of this dialect: {words} (line {line}, column {int(column) + 1})"

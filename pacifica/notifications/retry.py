@@ -92,7 +92,7 @@ class Schedule:
 
 def growing(times: int, longest: float, chance: Callable[[], float] = random.random) -> float:
     """Give the seconds to wait before asking something again that failed ``times`` times: 5, 10, 20, … ``longest``."""
-    return varied(min(longest, 5.0 * 2.0 ** min(times - 1, 30)), 0.1, chance)
+    return min(longest, varied(5.0 * 2.0 ** min(times - 1, 30), 0.1, chance))
 
 
 def varied(delay: float, jitter: float, chance: Callable[[], float]) -> float:

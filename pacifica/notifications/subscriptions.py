@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +16,13 @@ WRITABLE = ("name", "jsonpath", "target_url", "extensions", "auth", "disabled")
 READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
 REQUIRED = ("name", "jsonpath", "target_url")
 VERSION = "v0.1"
+#: Members that are left alone when a PUT says what they are.
+_GIVEN = frozenset((*READ_ONLY, "disabled"))
 
 _TIME = {"type": ["string", "null"], "format": "date-time"}
 #: RFC 9110, section 5.6.2.
 _SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 _AUTH = {
     "type": "object",
@@ -125,6 +129,9 @@ def validate(
     """
     if not isinstance(body, dict):
         raise InvalidSubscription({"": "must be a JSON object, one subscription"})
+    if stored is not None:
+        # What GET gave may come back, also where a setting gives times in a form that is not taken otherwise.
+        body = {name: value for name, value in body.items() if name not in _GIVEN or not value or value != stored[name]}
     faults = documents.faults(_MEMBERS, body)
     faults |= _read_only_faults(body, stored)
     if stored is None:
@@ -202,11 +209,21 @@ def _target(text: str) -> list[str]:
         return ["must not carry a user or a password; put them into auth"]
     if parts.fragment:
         return ["must have no fragment (#…); it would never be sent"]
-    try:
-        parts.hostname.encode("idna")
-    except UnicodeError:
-        return ["has a host name that can't be resolved (a label is empty, too long or no valid IDN)"]
+    if not _is_host(parts.netloc, parts.hostname):
+        return ["has a host that is neither a name nor an address; write a name beyond ASCII in its xn-- form"]
     return []
+
+
+def _is_host(place: str, host: str) -> bool:
+    """Tell whether a host is one name in ASCII or one address, so that every program reads the same one."""
+    try:
+        if place.startswith("["):
+            address, _, port = place[1:].partition("]")
+            return "%" not in address and bool(IPv6Address(address)) and port[:1] in ("", ":")
+        # Python's codec also holds labels to their lengths.
+        return bool(_NAME.fullmatch(host)) and bool(host.encode("idna"))
+    except ValueError:
+        return False
 
 
 def _unmask(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -221,6 +238,12 @@ def _unmask(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[st
         else:
             auth[kind][secret] = stored[kind][secret]
     return auth, faults
+
+
+def brings_secrets(body: Mapping[str, Any]) -> bool:
+    """Tell whether a valid body has ``auth`` with no secret masked: then its answer may show them."""
+    auth = body.get("auth")
+    return auth is not None and all(auth[kind][secret] != MASK for kind, secret in SECRETS.items() if kind in auth)
 
 
 #: The member of each kind of ``auth`` that is masked in answers.

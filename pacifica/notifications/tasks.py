@@ -12,7 +12,7 @@ from celery import Celery, bootsteps, signals
 from click import ClickException
 
 from . import orm
-from .config import get_config, load, use
+from .config import Settings, get_config, load, require_driver, use
 from .errors import ConfigError, NotificationsError
 from .runner import STALE, Runner
 
@@ -30,9 +30,11 @@ _PAUSE, _WORTHLESS = 0.02, 30
 def _settings() -> dict[str, Any]:
     """Give Celery's settings when it first asks for them; what is wrong with them its command prints as it is."""
     try:
-        url = get_config().celery.broker_url
+        settings = get_config()
+        require_broker(settings)
     except ConfigError as error:
         raise ClickException(str(error)) from error
+    url = settings.celery.broker_url
     amqp = url.startswith(("amqp", "pyamqp"))
     return {
         "broker_url": url,
@@ -186,6 +188,12 @@ class Waker:
 
 
 _waker = Waker()
+
+
+def require_broker(settings: Settings) -> None:
+    """Raise ``MissingDriver`` unless the broker's driver is installed; waking would fail again and again without it."""
+    if settings.celery.broker_url.startswith(("redis:", "rediss:", "sentinel:")):
+        require_driver("redis", "redis", "celery.broker_url")
 
 
 def worker_seen() -> bool:

@@ -75,9 +75,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     listen = _add(commands, "receiver", receiver, database=False)
     listen.add_argument("--address", default="127.0.0.1", help="where to listen (default 127.0.0.1)")
-    listen.add_argument("--port", type=int, default=8080, help="default 8080; 0 takes any free one")
+    listen.add_argument("--port", type=_port, default=8080, help="default 8080; 0 takes any free one")
     listen.add_argument("--status", type=_status, default=200, help="status of every answer (default 200)")
-    listen.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="time before every answer")
+    listen.add_argument("--delay", type=_seconds, default=0.0, metavar="SECONDS", help="time before every answer")
     return parser
 
 
@@ -113,6 +113,22 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} must be seconds from 0 to 3600")
+    return seconds
 
 
 def _status(text: str) -> int:

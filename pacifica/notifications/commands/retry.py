@@ -50,25 +50,18 @@ def _send_again(events: list[UUID], everything: bool) -> dict[UUID, int]:
 
 
 def _see_to_it(events: list[UUID], again: dict[UUID, int], settings: Settings) -> None:
-    """Wait for the worker's outcomes, or without a worker send here."""
-    if tasks.worker_seen():
-        tasks.wake()
-        _wait(events, again, settings)
-        return
+    """Wait for a worker's outcomes; without a worker, or once it is gone, send here."""
+    deadline = time.monotonic() + settings.delivery.timeout + settings.policy.timeout + _PATIENCE
+    while tasks.worker_seen():
+        with orm.session():
+            rows = [row for row in orm.EventLogMatch.of_events(events) if row.uuid in again]
+        if all(_has_outcome(row, again[row.uuid]) for row in rows) or time.monotonic() > deadline:
+            return
+        time.sleep(0.2)
     complain("no worker was seen lately; sending from here")
     courier = runner.courier(settings)
     courier.drain(only=events)
     courier.stop(grace=0)
-
-
-def _wait(events: list[UUID], again: dict[UUID, int], settings: Settings) -> None:
-    deadline = time.monotonic() + settings.delivery.timeout + settings.policy.timeout + _PATIENCE
-    while time.monotonic() < deadline:
-        with orm.session():
-            rows = [row for row in orm.EventLogMatch.of_events(events) if row.uuid in again]
-        if all(_has_outcome(row, again[row.uuid]) for row in rows):
-            return
-        time.sleep(0.2)
 
 
 def _has_outcome(row: orm.EventLogMatch, attempts: int) -> bool:

@@ -12,6 +12,9 @@ from ..errors import OutOfTime
 
 Result = TypeVar("Result")
 
+#: Seconds after which a call is told again to end, should a destructor have swallowed it the first time.
+_AGAIN = 0.1
+
 
 class Budget:
     """Seconds that one call of pure Python may take; beyond them ``OutOfTime`` is raised inside it.
@@ -25,44 +28,56 @@ class Budget:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._watched: tuple[int, float] | None = None
-        self._raised = False
         self._watcher: threading.Thread | None = None
 
     def run(self, call: Callable[[], Result]) -> Result:
         """Give what ``call`` gives; raises ``OutOfTime`` if it took longer."""
         try:
             self._arm()
-            try:
-                return call()
-            except OutOfTime:
-                self._raised = False
-                raise
-            finally:
-                self._disarm()
-        except OutOfTime:
-            # It may also arrive while _disarm waits for it.
-            self._raised = False
-            raise
+            return call()
+        finally:
+            while self._watched is not None:
+                try:
+                    self._disarm()
+                except OutOfTime:
+                    # It came when the call had ended; nothing is sent any more once the loop ends.
+                    continue
 
     def _arm(self) -> None:
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, name="matching-budget", daemon=True)
             self._watcher.start()
+        thread = threading.get_ident()
         with self._lock:
-            self._watched = (threading.get_ident(), time.monotonic() + self._seconds)
+            self._watched = thread, _used(thread) + self._seconds
 
     def _disarm(self) -> None:
         with self._lock:
             self._watched = None
-        # Sent by the watcher but not yet seen here: it must not arrive in somebody else's code.
-        while self._raised:
-            time.sleep(0)
+        # Sent but not yet seen here: it must not arrive in somebody else's code.
+        _send(threading.get_ident(), None)
 
     def _watch(self) -> None:
         while True:
             time.sleep(self._seconds / 4)
             with self._lock:
-                if self._watched is None or time.monotonic() < self._watched[1]:
+                if self._watched is None:
                     continue
-                thread, self._watched, self._raised = self._watched[0], None, True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+                thread, limit = self._watched
+                used = _used(thread)
+                if used >= limit:
+                    self._watched = thread, used + _AGAIN
+                    _send(thread, OutOfTime)
+
+
+def _used(thread: int) -> float:
+    """Give the seconds that a living thread has computed; where the system does not tell, the clock."""
+    if hasattr(time, "pthread_getcpuclockid"):
+        return time.clock_gettime(time.pthread_getcpuclockid(thread))
+    return time.monotonic()
+
+
+def _send(thread: int, error: type[Exception] | None) -> None:
+    """Raise an error in a thread as soon as it runs Python again; None takes back what it has not seen yet."""
+    sent = ctypes.py_object(error) if error else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), sent)

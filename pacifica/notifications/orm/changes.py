@@ -19,6 +19,8 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
     with transaction():
         at = now()
         written = columns(members, row.disabled, at)
+        if written.get("target_url", row.target_url) != row.target_url:
+            written |= {"failing_since": None, "failures": 0}
         if not _write(row, written | {"updated": at}):
             return None
         if written.get("disabled"):
@@ -38,11 +40,16 @@ def remove(row: EventMatch) -> bool:
     return True
 
 
-def disable(uuid: UUID, reason: str) -> bool:
-    """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already."""
+def disable(uuid: UUID, reason: str, target_url: str | None = None) -> bool:
+    """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already.
+
+    With ``target_url`` it happened with that target: False if the subscription has another one by now.
+    """
     with transaction():
         row = EventMatch.get_by_id(uuid)
         if row.disabled is not None or row.deleted is not None:
+            return False
+        if target_url is not None and row.target_url != target_url:
             return False
         at = now()
         if not _write(row, {"disabled": at, "error": reason, "updated": at}):

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import peewee
 from playhouse import db_url, pool
 
-from ..config import Settings, get_config, mask_url
-from ..errors import ConfigError, MissingDriver, Unavailable
+from ..config import Settings, get_config, mask_url, require_driver
+from ..errors import ConfigError, Unavailable
 
 LOG = logging.getLogger(__name__)
 
@@ -69,9 +69,15 @@ class Sqlite(Dialect):
         self.turn = RLock()
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
-        """Make the pool, and the folder of the file if it is missing."""
-        path = Path(parameters.pop("database")).expanduser()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the pool, and the folder of the file if it is missing; raises ``ConfigError`` if there can't be one."""
+        name = parameters.pop("database")
+        if name in ("", ":memory:"):
+            raise ConfigError("database.peewee_url: must name a file; a database in memory is not shared by threads")
+        path = Path(name).expanduser()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"database.peewee_url: can't make the folder {path.parent}: {error.strerror}") from error
         return pool.PooledSqliteDatabase(
             str(path),
             max_connections=settings.database.max_connections,
@@ -100,7 +106,7 @@ class Postgresql(Dialect):
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool; a server that went silent is found out in seconds."""
-        _require("psycopg2", "postgresql")
+        require_driver("psycopg2", "postgresql", "database.peewee_url")
         defaults = {
             "connect_timeout": 5,
             "keepalives_idle": 10,
@@ -129,17 +135,8 @@ class Mariadb(Dialect):
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Refuse, after the driver was looked for."""
-        _require("pymysql", "mariadb")
+        require_driver("pymysql", "mariadb", "database.peewee_url")
         raise ConfigError("database.peewee_url: mysql:// is not supported by this release; use postgresql://")
-
-
-def _require(module: str, extra: str) -> None:
-    try:
-        __import__(module)
-    except ImportError:
-        raise MissingDriver(
-            f"database.peewee_url needs a driver that is not installed: pip install 'pacifica-notifications[{extra}]'"
-        ) from None
 
 
 _DIALECTS: Mapping[str, type[Dialect]] = {"sqlite": Sqlite, "postgresql": Postgresql, "mysql": Mariadb}

@@ -108,7 +108,8 @@ class EventLogMatch(BaseModel):
     def settle(cls, settlements: Iterable[Settlement], keep_answer: bool = False) -> None:
         """Write what claimed deliveries came to, inside the caller's transaction, and a row for every attempt.
 
-        A delivery whose lease is somebody else's by now keeps its state; its attempt is on record all the same.
+        A delivery whose lease is somebody else's by now keeps its state; its attempt is on record all the same. One
+        that was purged meanwhile is passed over.
         """
         ordered = sorted(settlements, key=lambda settlement: settlement.delivery.uuid)
         at = now()
@@ -118,7 +119,8 @@ class EventLogMatch(BaseModel):
                 & (cls.lease == settlement.delivery.lease)
                 & (cls.state == State.PENDING)
             ).execute()
-        DeliveryAttempt.add(ordered, at, keep_answer)
+        there = {row.uuid for row in cls.select(cls.uuid).where(cls.uuid.in_([each.delivery.uuid for each in ordered]))}
+        DeliveryAttempt.add((each for each in ordered if each.delivery.uuid in there), at, keep_answer)
 
     @classmethod
     def hold(cls, subscription: UUID) -> None:
@@ -152,11 +154,14 @@ class EventLogMatch(BaseModel):
 
     @classmethod
     def mend_held(cls, longest: float) -> int:
-        """End what was held longer than ``longest`` seconds, and free what is held for nobody's sake; count both.
+        """End what is held by subscriptions disabled for longer than ``longest`` seconds; free what nobody holds.
 
         A subscription may be revived while a worker that read it before puts a delivery on hold.
         """
         held = (cls.state == State.PENDING) & cls.next_attempt_at.is_null()
+        long_disabled = EventMatch.select(EventMatch.uuid).where(
+            EventMatch.disabled < now() - timedelta(seconds=longest)
+        )
         ended = (
             cls.update(
                 state=State.DEAD,
@@ -164,7 +169,7 @@ class EventLogMatch(BaseModel):
                 finished=clock(),
                 lease=None,
             )
-            .where(held & (cls.created < now() - timedelta(seconds=longest)))
+            .where(held & cls.event_match.in_(long_disabled))
             .execute()
         )
         enabled = EventMatch.select(EventMatch.uuid).where(EventMatch.disabled.is_null() & EventMatch.deleted.is_null())

@@ -119,11 +119,12 @@ class EventMatch(BaseModel):
 
     @classmethod
     def changed_since(cls, revision: int) -> tuple[int, list[EventMatch]]:
-        """Give the current revision and the rows that took a number above ``revision`` up to it."""
-        current = SubscriptionRevision.current()
-        if current == revision:
-            return current, []
-        return current, list(cls.select().where((cls.revision > revision) & (cls.revision <= current)))
+        """Give the rows that took a number above ``revision``, after the last number among them.
+
+        One statement, because a row that was changed again between two would be missed.
+        """
+        rows = list(cls.select().where(cls.revision > revision))
+        return max([row.revision for row in rows], default=max(revision, 0)), rows
 
     @classmethod
     def by_uuid(cls, uuids: Iterable[UUID]) -> dict[UUID, EventMatch]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import peewee
 
 from ..config import get_config
@@ -67,7 +69,7 @@ class OrmSync:
     """Brings a database to the schema of this release."""
 
     #: Every version there was, oldest first; the last one is ours.
-    versions: tuple[Version, ...] = ((0, 0), (1, 0), (2, 0), (3, 0), (4, 0))
+    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)]
 
     @classmethod
     def dbconn_blocking(cls) -> None:
@@ -92,6 +94,9 @@ class OrmSync:
             if cls.is_empty():
                 cls._create()
                 return True
+            found = NotificationSystem.get_version()
+            if found < cls.versions[-1]:
+                raise WrongSchema(f"the database has schema {found[0]}.{found[1]}; this release can't upgrade it yet")
             require_schema()
             return False
 
@@ -115,7 +120,7 @@ def described() -> str:
     shown = f"{found[0]}.{found[1]}"
     if found > ours:
         return f"the database has schema {shown}, newer than this release's {wanted}; install a newer release"
-    return f"the database has schema {shown}, this release needs {wanted}; upgrading is not in this release yet"
+    return f"the database has schema {shown}, older than {wanted}; upgrade it with: pacifica-notifications-cmd dbsync"
 
 
 def require_schema() -> None:

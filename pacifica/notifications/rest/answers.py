@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import cherrypy
 
-from .. import errors
+from .. import documents, errors
 from ..globals import HINT_HEADER, VERSION
 
 LOG = logging.getLogger(__name__)
@@ -93,24 +94,43 @@ def _parameter(parameters: str, name: str) -> str:
     return ""
 
 
-def _read(longest: int) -> bytes:
+def nothing_more(path: tuple[str, ...] = (), query: Mapping[str, Any] | None = None) -> None:
+    """Refuse what a request names beneath its resource, and query parameters where there are none."""
+    if path:
+        raise cherrypy.NotFound()
+    if query:
+        raise errors.InvalidQuery(
+            {f"/{documents.escape(name)}": "is no query parameter of this request" for name in query}
+        )
+
+
+def _length() -> int | None:
+    """Give the length of the request's body, None for chunks; raises ``InvalidBody`` where two readers could differ."""
     headers = cherrypy.request.headers
     length = headers.get("Content-Length", "")
-    if not length and "Transfer-Encoding" not in headers:
-        return b""
+    chunked = "Transfer-Encoding" in headers
+    if (length and chunked) or not (length or "0").isascii() or not (length or "0").isdigit():
+        # What follows can't be told from the body.
+        cherrypy.response.headers["Connection"] = "close"
+        raise errors.InvalidBody("the body must have one length: digits in Content-Length, or chunks")
+    return None if chunked else int(length or "0")
+
+
+def _read(longest: int) -> bytes:
+    length = _length()
     stream = cherrypy.request.body.fp
     too_large = errors.TooLarge(f"the body has more than {longest} bytes (receive.max_body); send a smaller one")
-    if length.isdigit() and int(length) > longest:
-        _swallow(stream, int(length))
+    if length is not None and length > longest:
+        _swallow(stream, length)
         raise too_large
     try:
-        found: bytes = stream.read(int(length) if length.isdigit() else longest + 1)
+        found: bytes = stream.read(longest + 1 if length is None else length)
     except (OSError, ValueError) as error:
         raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
     if len(found) > longest:
         _swallow(stream, _SWALLOW)
         raise too_large
-    if length.isdigit() and len(found) < int(length):
+    if length is not None and len(found) < length:
         raise errors.InvalidBody(f"the body has {len(found)} of {length} bytes; send it again, whole")
     return found
 
@@ -130,6 +150,8 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
 
     With ``Accept: application/problem+json`` it is a problem document (RFC 9457, section 3).
     """
+    # CherryPy has made HTML of it.
+    message = html.unescape(message)
     code, _space, title = str(status).partition(" ")
     if code == "503":
         # Here, because CherryPy takes the header off before it asks for an error's body.
@@ -165,7 +187,7 @@ def unexpected() -> None:
 
 def wants_problem() -> bool:
     """Tell whether the client asked for problem documents."""
-    return "application/problem+json" in cherrypy.serving.request.headers.get("Accept", "")
+    return "application/problem+json" in cherrypy.serving.request.headers.get("Accept", "").lower()
 
 
 def _media_type() -> str:
@@ -201,6 +223,13 @@ CONFIG: dict[str, Any] = {
 }
 
 
+class Request(cherrypy.Application.request_class):
+    """A request whose errors are ours from its first header on; ``CONFIG`` holds only once its path is known."""
+
+    error_page: ClassVar[dict[str, Any]] = {"default": error_page_default}
+    show_tracebacks = False
+
+
 def allow(methods: str) -> None:
-    """Answer OPTIONS."""
+    """Name the methods that a resource has."""
     cherrypy.response.headers["Allow"] = methods

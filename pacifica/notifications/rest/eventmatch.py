@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -33,23 +33,29 @@ _LOOK_UPS = threading.BoundedSemaphore(8)
 _TRIES = 5
 
 
+def _allow() -> None:
+    """Name the methods: all subscriptions and one of them have different ones."""
+    one = "/" in cherrypy.request.path_info.strip("/")
+    answers.allow("GET, HEAD, OPTIONS, PUT, DELETE" if one else "GET, HEAD, OPTIONS, POST")
+
+
 class EventMatch:
     """Subscriptions by REST; every row that is touched is the asking user's own."""
 
     exposed = True
-    _cp_config = answers.CONFIG
+    _cp_config: ClassVar[dict[str, Any]] = answers.CONFIG | {"hooks.before_handler": _allow}
 
     #: JSON Schema (2020-12) of what ``POST`` takes.
     json_schema = subscriptions.SCHEMA
 
     @answers.answering
-    def GET(self, *path: str, **query: Any) -> Any:
+    def GET(self, /, *path: str, **query: Any) -> Any:
         """Give one subscription, or all of the user, oldest first."""
         owner = user()
         settings = get_config()
         with orm.session():
             if path:
-                _no_parameters(query)
+                answers.nothing_more(query=query)
                 return _shown(_own(owner, path), settings)
             narrowed = _narrowed(query)
             rows = orm.EventMatch.all_of(owner, **narrowed)
@@ -58,12 +64,12 @@ class EventMatch:
             return [_shown(row, settings) for row in rows]
 
     @answers.answering
-    def POST(self, *path: str, **query: Any) -> Any:
+    def POST(self, /, *path: str, **query: Any) -> Any:
         """Make a subscription and give it, this once with its secrets."""
         owner = user()
         if path:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
-        _no_parameters(query)
+        answers.nothing_more(query=query)
         settings = get_config()
         members = _validate(_sent(settings), None, settings)
         with orm.session():
@@ -73,13 +79,13 @@ class EventMatch:
         return shown
 
     @answers.answering
-    def PUT(self, *path: str, **query: Any) -> Any:
+    def PUT(self, /, *path: str, **query: Any) -> Any:
         """Change the members that are sent and give the subscription, with its secrets if they were sent."""
         owner = user()
         settings = get_config()
         with orm.session():
             _own(owner, path)
-        _no_parameters(query)
+        answers.nothing_more(query=query)
         # Read with no connection in hand: a client may be slow.
         sent = _sent(settings)
         with orm.session():
@@ -92,27 +98,26 @@ class EventMatch:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
-            shown = _shown(changed, settings, clear="auth" in members)
+            shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
         tasks.wake()
         _hint(shown)
         return shown
 
     @answers.answering
-    def DELETE(self, *path: str, **query: Any) -> None:
+    def DELETE(self, /, *path: str, **query: Any) -> None:
         """Delete a subscription; nothing is delivered for it afterwards."""
         owner = user()
         with orm.session():
             _own(owner, path)
-            _no_parameters(query)
+            answers.nothing_more(query=query)
             for _ in range(_TRIES):
                 if orm.remove(_own(owner, path)):
                     return
         raise Unavailable("the subscription is being changed by others all the time")
 
     @answers.answering
-    def OPTIONS(self, *path: str, **_query: Any) -> None:
-        """Name the methods."""
-        answers.allow("GET, HEAD, OPTIONS, PUT, DELETE" if path else "GET, HEAD, OPTIONS, POST")
+    def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
+        """Name the methods, as every answer does."""
 
 
 def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
@@ -140,11 +145,6 @@ def _sent(settings: Settings) -> Any:
 
 def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
     return subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
-
-
-def _no_parameters(query: Mapping[str, Any]) -> None:
-    if query:
-        raise InvalidQuery({f"/{documents.escape(name)}": "is no query parameter of this request" for name in query})
 
 
 def _narrowed(query: Mapping[str, Any]) -> dict[str, Any]:

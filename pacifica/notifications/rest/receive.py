@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import cherrypy
-
 from .. import events, intake, tasks
 from ..config import get_config
-from ..errors import InvalidQuery
 from ..globals import EVENT_MEDIA_TYPES
 from . import answers
 
@@ -23,12 +20,9 @@ class ReceiveEvent:
     event_json_schema = events.EVENT_SCHEMA
 
     @answers.answering
-    def POST(self, *path: str, **query: Any) -> Any:
+    def POST(self, /, *path: str, **query: Any) -> Any:
         """Store an event; give its uuid and whether it was there already."""
-        if path:
-            raise cherrypy.NotFound()
-        if query:
-            raise InvalidQuery({f"/{name}": "is no query parameter; events are sent in the body" for name in query})
+        answers.nothing_more(path, query)
         settings = get_config()
         raw, media_type = answers.body(EVENT_MEDIA_TYPES, settings.receive.max_body)
         stored = intake.accept(raw, media_type, settings)
@@ -36,6 +30,6 @@ class ReceiveEvent:
         return {"uuid": str(stored.uuid), "duplicate": stored.duplicate}
 
     @answers.answering
-    def OPTIONS(self, *_path: str, **_query: Any) -> None:
+    def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
         """Name the methods."""
         answers.allow("OPTIONS, POST")

@@ -22,8 +22,9 @@ class Live:
     _cp_config = answers.CONFIG
 
     @answers.answering
-    def GET(self) -> Any:
+    def GET(self, /, *path: str, **query: Any) -> Any:
         """Answer 200; with a real broker also say whether a worker is at work, if the database tells."""
+        answers.nothing_more(path, query)
         try:
             return {"status": "ok", **_worker()}
         except Unavailable:
@@ -37,8 +38,9 @@ class Ready:
     _cp_config = answers.CONFIG
 
     @answers.answering
-    def GET(self) -> Any:
+    def GET(self, /, *path: str, **query: Any) -> Any:
         """Answer 200 when the database has our tables, else 503; say whether a worker is at work."""
+        answers.nothing_more(path, query)
         with orm.session():
             if not orm.NotificationSystem.is_safe():
                 raise cherrypy.HTTPError(503, orm.described())
@@ -73,8 +75,9 @@ class Document:
         self._value = value
 
     @answers.answering
-    def GET(self) -> Any:
+    def GET(self, /, *path: str, **query: Any) -> Any:
         """Give the document."""
+        answers.nothing_more(path, query)
         return self._value
 
 
@@ -98,10 +101,9 @@ class Root:
     schemas = Schemas()
 
     @answers.answering
-    def GET(self, *path: str) -> Any:
+    def GET(self, /, *path: str, **query: Any) -> Any:
         """Give name, version and where things are."""
-        if path:
-            raise cherrypy.NotFound()
+        answers.nothing_more(path, query)
         return {
             "name": "pacifica-notifications",
             "version": VERSION,
