@@ -19,10 +19,8 @@ source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
 
 # A link into our own package that leads nowhere is an error. Other projects' names are not looked up, because
 # that would need the network at every build.
@@ -30,5 +28,6 @@ nitpick_ignore_regex = [("py:.*", r"(?!pacifica\.).*")]
 
 html_theme = "furo"
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"{project} {release}"
 html_show_sourcelink = False

@@ -204,9 +204,10 @@ def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[str, str]]:
             if name not in instance:
                 yield f"/{escape(name)}", "is required"
     elif rule == "additionalProperties":
-        known = set(error.schema.get("properties", ()))
-        for name in sorted(set(instance) - known):
-            yield f"/{escape(name)}", f"is not a member that can be sent; known are {', '.join(sorted(known))}"
+        known = error.schema.get("properties", {})
+        takes = ", ".join(name for name, rules in known.items() if not rules.get("readOnly"))
+        for name in sorted(set(instance) - set(known)):
+            yield f"/{escape(name)}", f"is not a member that can be sent; known are {takes}"
     elif rule == "type":
         allowed = wanted if isinstance(wanted, list) else [wanted]
         yield "", f"must be {' or '.join(_TYPES[name] for name in allowed)}, not {_kind(instance)}"

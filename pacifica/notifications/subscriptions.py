@@ -94,6 +94,7 @@ _PROPERTIES: dict[str, Any] = {
     "updated": {"type": "string", "format": "date-time"},
     "deleted": _TIME,
 }
+_PROPERTIES |= {name: _PROPERTIES[name] | {"readOnly": True} for name in READ_ONLY}
 
 #: What ``POST /eventmatch`` takes; the definition has all the members that an answer has.
 SCHEMA: dict[str, Any] = {
@@ -131,7 +132,8 @@ def validate(
         raise InvalidSubscription({"": "must be a JSON object, one subscription"})
     if stored is not None:
         # What GET gave may come back, also where a setting gives times in a form that is not taken otherwise.
-        body = {name: value for name, value in body.items() if name not in _GIVEN or not value or value != stored[name]}
+        given = {name for name in _GIVEN & body.keys() if body[name] and body[name] == stored.get(name)}
+        body = {name: value for name, value in body.items() if name not in given}
     faults = documents.faults(_MEMBERS, body)
     faults |= _read_only_faults(body, stored)
     if stored is None:
