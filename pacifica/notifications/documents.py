@@ -205,7 +205,8 @@ def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[str, str]]:
                 yield f"/{escape(name)}", "is required"
     elif rule == "additionalProperties":
         known = error.schema.get("properties", {})
-        takes = ", ".join(name for name, rules in known.items() if not rules.get("readOnly"))
+        read_only = {name for name, rules in known.items() if isinstance(rules, dict) and rules.get("readOnly")}
+        takes = ", ".join(name for name in known if name not in read_only)
         for name in sorted(set(instance) - set(known)):
             yield f"/{escape(name)}", f"is not a member that can be sent; known are {takes}"
     elif rule == "type":
