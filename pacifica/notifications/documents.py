@@ -206,7 +206,7 @@ def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[str, str]]:
     elif rule == "additionalProperties":
         known = error.schema.get("properties", {})
         read_only = {name for name, rules in known.items() if isinstance(rules, dict) and rules.get("readOnly")}
-        takes = ", ".join(name for name in known if name not in read_only)
+        takes = ", ".join(sorted(set(known) - read_only))
         for name in sorted(set(instance) - set(known)):
             yield f"/{escape(name)}", f"is not a member that can be sent; known are {takes}"
     elif rule == "type":
