@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 
 import cherrypy
-from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 
 from . import commands, orm
 from . import globals as names
 from .config import load
 from .embedded import WorkerPlugin, log_to_stderr, mount, prepare
 from .errors import ConfigError, NotificationsError
+from .rest.server import Server
 
 LOG = logging.getLogger(__name__)
 
@@ -41,35 +41,10 @@ def main(*argv: str) -> int:
         cherrypy.config.update({"server.socket_port": options.port})
     # Bodies are bounded by receive.max_body, with an answer that says so.
     cherrypy.config.update({"server.max_request_body_size": 0})
-    HTTPConnection.RequestHandlerClass = _Request
+    cherrypy.server.instance = Server()
     if settings.embedded:
         WorkerPlugin(cherrypy.engine).subscribe()
     return _serve()
-
-
-class _StrictHeaderReader(HeaderReader):
-    """Drops headers with an underscore in their name: ``Http_Remote_User`` must not pass for ``Http-Remote-User``."""
-
-    def _allow_header(self, key_name: bytes) -> bool:
-        return b"_" not in key_name
-
-
-class _Request(HTTPRequest):
-    """Reads headers strictly, and what no answer needs of a body in pieces or not at all."""
-
-    header_reader = _StrictHeaderReader()
-    #: Bytes of a body that are still read, so that the client reads the answer to it.
-    longest_rest = 64 * 1024 * 1024
-
-    def send_headers(self) -> None:
-        """Send them; the connection ends where the answer says so, or where too much is left to read."""
-        left = getattr(self.rfile, "remaining", 0)
-        ends = any(name.lower() == b"connection" and value.lower() == b"close" for name, value in self.outheaders)
-        if ends or not 0 <= left <= self.longest_rest:
-            self.close_connection = True
-        while not self.close_connection and left > 0 and (chunk := self.rfile.read(min(left, 65536))):
-            left -= len(chunk)
-        super().send_headers()
 
 
 def _serve() -> int:

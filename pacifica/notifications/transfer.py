@@ -133,6 +133,8 @@ class Transfers:
         # A name is resolved without a signal, because this is not the main thread.
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.URL, post.url)
+        # A user called ".." must not lead to another place of the policy server.
+        handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.POST, 1)
         handle.setopt(pycurl.POSTFIELDS, post.body)

@@ -47,9 +47,7 @@ class CommandFailed(Exception):
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command away from the checkout and return what it printed; it must succeed."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -97,9 +95,7 @@ class Environment:
     def faults(self) -> list[str]:
         """Return what pip finds wrong with our requirements here."""
         command = [sys.executable, "-m", "pip", "--python", str(self.python), "check"]
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=600, check=False
-        )
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
         return [line for line in done.stdout.splitlines() if line.startswith("pacifica-notifications ")]
 
 
@@ -122,9 +118,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, folder)
-    shutil.copytree(
-        CHECKOUT / "pacifica", folder / "pacifica", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-    )
+    shutil.copytree(CHECKOUT / "pacifica", folder / "pacifica", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     return folder
 
 

@@ -65,9 +65,7 @@ class Listener(ABC):
             raise AssertionError(f"{self.origin} is listening already")
         self.stopping.clear()
         self._server = _Server(self, self._context() if self._tls else None)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name=self.origin, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name=self.origin, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -174,9 +172,7 @@ class _Server(ThreadingHTTPServer):
         """Accept a connection; a TLS handshake takes place later, in its thread."""
         connection, address = super().get_request()
         if self._context:
-            connection = self._context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
+            connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._open.add(connection)
         return connection, address

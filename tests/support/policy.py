@@ -97,9 +97,7 @@ class PolicyServer(Listener):
         elif exchange.command != "POST" or not path.startswith("/events/"):
             _error(exchange, 404, "Not Found", f"The path {path!r} was not found.")
         elif exchange.headers.get_content_type() != "application/json":
-            _error(
-                exchange, 415, "Unsupported Media Type", "Expected an entity of content type application/json"
-            )
+            _error(exchange, 415, "Unsupported Media Type", "Expected an entity of content type application/json")
         else:
             self._decide(exchange, unquote(path.removeprefix("/events/")))
 
@@ -116,9 +114,7 @@ class PolicyServer(Listener):
             exchange.close_connection = True
             return None
         if verdict is Verdict.FAILED:
-            return _error(
-                exchange, 500, "Internal Server Error", "The server encountered an unexpected condition"
-            )
+            return _error(exchange, 500, "Internal Server Error", "The server encountered an unexpected condition")
         event_type = event.get("eventType", event.get("type")) if isinstance(event, dict) else None
         if self.ingest_only and event_type != INGEST and user not in self.admins:
             return _error(exchange, 412, "Precondition Failed", f"Invalid eventType for {event_type}", event)

@@ -300,9 +300,7 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in OUR_ENVIRONMENT
-        and not name.startswith("NOTIFICATIONS_")
-        and not name.lower().endswith("_proxy")
+        if name not in OUR_ENVIRONMENT and not name.startswith("NOTIFICATIONS_") and not name.lower().endswith("_proxy")
     }
     home.mkdir(parents=True, exist_ok=True)
     return {**kept, "HOME": str(home), "USERPROFILE": str(home), "PYTHONUNBUFFERED": "1", **changes}

@@ -100,9 +100,7 @@ class _WebPart(_Part):
             live = "/health/live"
             self.until(lambda: self.get(live).status_code == 200, seconds, f"{live} to answer 200")
 
-    def request(
-        self, method: str, path: str, *, user: str | None = None, **options: Any
-    ) -> requests.Response:
+    def request(self, method: str, path: str, *, user: str | None = None, **options: Any) -> requests.Response:
         """Send a request, as `user` when one is named, and return whatever is answered.
 
         `options` are those of `requests`; redirects are not followed.

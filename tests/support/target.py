@@ -16,7 +16,10 @@ from .wait import until
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it arrived; `number` counts them from 1 in the order of arrival, over all paths."""
+    """One request as it arrived; `number` counts them from 1 in the order of arrival, over all paths.
+
+    `client` is the port it came from, which tells connections apart.
+    """
 
     number: int
     method: str
@@ -24,6 +27,7 @@ class Request:
     query: str
     headers: Headers
     body: bytes
+    client: int
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header of that name, in any case of letters."""
@@ -196,7 +200,8 @@ class RecordingTarget(Listener):
             body = b""
         with self._lock:
             number = next(self._numbers)
-            self._requests.append(Request(number, exchange.command, path, query, tuple(headers), body))
+            client = exchange.client_address[1]
+            self._requests.append(Request(number, exchange.command, path, query, tuple(headers), body, client))
             script = self._scripts.get(path)
             answer = script.popleft() if script else self._always.get(path, self._default)
         answer.give(exchange)

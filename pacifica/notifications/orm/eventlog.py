@@ -76,9 +76,10 @@ class EventLog(BaseModel):
             first = cls._uuid_of(cls.origin == event.origin)
             if refuse_conflict and first:
                 return Stored(first, conflicts_with=first)
-            if insert_missing(cls, [row | {"origin": None}]):
+            if first and insert_missing(cls, [row | {"origin": None}]):
                 return Stored(row["uuid"], conflicts_with=first)
-            return Stored(cls._uuid_of(cls.identity == event.identity) or row["uuid"], duplicate=True)
+        # The same event came in between, or what stood in the way was purged.
+        return cls.store(event, refuse_conflict)
 
     @classmethod
     def _uuid_of(cls, where: peewee.Expression) -> UUID | None:

@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 import socket
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
@@ -20,15 +19,14 @@ from ..config import Settings, get_config
 from ..errors import InvalidQuery, NotYours, Unavailable
 from . import answers
 from .identity import user
+from .patience import Patience
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
 #: Rows of one page at most.
 _LONGEST_PAGE = 1000
-#: Seconds that looking up a new target's name may take.
-_LOOK_UP = 1.0
-#: Look-ups that may be under way at once.
-_LOOK_UPS = threading.BoundedSemaphore(8)
+#: Looking up a new target's name may take a second; eight may be under way.
+_RESOLVER: Patience[bool] = Patience(1.0, at_once=8)
 #: How often a PUT is tried again because somebody else wrote in between.
 _TRIES = 5
 
@@ -213,20 +211,11 @@ def _hint(shown: Mapping[str, Any]) -> None:
 
 def _resolves(host: str) -> bool:
     """Tell whether a name resolves; one whose look-up takes long is given the benefit of the doubt."""
-    if not _LOOK_UPS.acquire(blocking=False):
-        return True
-    failed = threading.Event()
 
-    def look_up() -> None:
+    def look_up() -> bool:
         try:
-            socket.getaddrinfo(host, None)
+            return bool(socket.getaddrinfo(host, None))
         except (OSError, UnicodeError):
-            failed.set()
-        finally:
-            _LOOK_UPS.release()
+            return False
 
-    # A daemon, because a look-up can't be broken off and must not keep the service from ending.
-    thread = threading.Thread(target=look_up, name="look-up", daemon=True)
-    thread.start()
-    thread.join(_LOOK_UP)
-    return not failed.is_set()
+    return _RESOLVER.ask(look_up, silence=True)

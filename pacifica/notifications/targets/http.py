@@ -41,7 +41,7 @@ class HttpTarget:
 
     def close(self) -> list[Hashable]:
         """Break off what is under way."""
-        return self._transfers.close()
+        return [key for key, _outcome in self._unusable] + self._transfers.close()
 
 
 def _headers(sending: Sending) -> Iterable[tuple[str, str]]:

@@ -64,9 +64,7 @@ class Server(ABC):
                 return f"{cls.name}: there is none of the users {', '.join(cls.users)} to run it"
             folder = Path(tempfile.gettempdir())
             if not all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents)):
-                return (
-                    f"{cls.name}: the user {cls._user()} can't enter {folder}; set TMPDIR to another folder"
-                )
+                return f"{cls.name}: the user {cls._user()} can't enter {folder}; set TMPDIR to another folder"
         return None
 
     @property
@@ -182,9 +180,7 @@ class Server(ABC):
             **becoming(self._user()),
         )
         if done.returncode:
-            raise AssertionError(
-                f"{self.name}: {program[0]} {args} ended with {done.returncode}: {done.stdout}"
-            )
+            raise AssertionError(f"{self.name}: {program[0]} {args} ended with {done.returncode}: {done.stdout}")
         return done.stdout
 
     def _greets(self, sent: bytes, expected: bytes) -> bool:

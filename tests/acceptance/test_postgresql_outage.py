@@ -1,0 +1,135 @@
+"""PostgreSQL goes away and comes back."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.conftest import serving
+from tests.support import tables
+from tests.support.factories import ingest
+from tests.support.load import Load
+from tests.support.processes import Command, Service, Worker
+from tests.support.servers import PostgreSQL
+from tests.support.target import Dripping, RecordingTarget
+from tests.support.wait import until
+
+#: How PostgreSQL is stopped, and the seconds for which it is then away.
+OUTAGES = [("fast", 20), ("immediate", 5)]
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL that the tests of this module may stop."""
+    yield from serving(PostgreSQL, kept=True)
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[str]:
+    """The url of an empty database on it."""
+    if not postgresql.running:
+        postgresql.start()
+    return postgresql.create_database()
+
+
+@pytest.mark.parametrize(("mode", "seconds"), OUTAGES)
+def test_an_outage_of_postgresql_loses_nothing(
+    tmp_path: Path,
+    postgresql: PostgreSQL,
+    database: str,
+    redis_url: str,
+    target: RecordingTarget,
+    mode: Literal["fast", "immediate"],
+    seconds: float,
+) -> None:
+    """PostgreSQL away under load: 503 with Retry-After meanwhile, then all goes on, and every 200 is delivered."""
+    settings = {
+        "database.peewee_url": database,
+        "celery.broker_url": redis_url,
+        "notifications.policy_url": "",
+        "delivery.lease": 3,
+    }
+    assert Command(tmp_path, settings).run("dbsync").returncode == 0
+
+    with Service(tmp_path, settings, name="web") as web, Worker(tmp_path, settings) as worker:
+        web.subscribe(target_url=target.url("/hook"))
+        # Slow enough for attempts to be under way when it goes away.
+        target.always("/hook", Dripping(pause=0.01))
+        with Load([web.url], map(ingest, itertools.count()), rate=40) as load:
+            until(lambda: len(load.accepted) > 100, 60, "the first events")
+            postgresql.stop(mode)
+            stopped, back_at = len(load.answers), time.monotonic() + seconds
+            until(lambda: len(load.answers) > stopped + 10, 60, "answers while it is away")
+            live, ready = web.get("/health/live"), web.get("/health/ready")
+            listed = web.get("/eventmatch", user="alice")
+            made = web.request("POST", "/eventmatch", user="alice", json={"name": "x"})
+            until(lambda: time.monotonic() >= back_at, seconds + 5, "the end of the outage")
+            postgresql.start()
+            until(lambda: len(load.accepted) > stopped + 100, 60, "events to be accepted again")
+        until(lambda: tables.unrouted(database) == 0, 60, "all events to be routed")
+        until(lambda: tables.states(database).keys() == {"delivered"}, 60, "all deliveries to end")
+        assert web.get("/health/ready").status_code == 200
+        worker.stop()
+        web.stop()
+
+    refused = [answer for answer in load.answers if answer.status == 503]
+    arrived = {request.json()["eventID"] for request in target.requests("/hook")}
+    accepted = {answer.event["eventID"] for answer in load.accepted}
+    print(f"{load.statuses}, {len(target.requests()) - len(arrived)} sent again, {len(accepted - arrived)} lost")
+    assert load.statuses.keys() == {200, 503}, "other answers, or none within the client's time"
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert live.status_code == 200
+    for answer in (ready, listed):
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5")
+    assert made.status_code == 400, "a mistake is told without a database"
+    assert accepted <= arrived
+    assert tables.one(database, "SELECT COUNT(*) FROM eventmatch WHERE disabled IS NOT NULL") == 0
+    for process in (web, worker):
+        assert "Traceback" not in process.log
+
+
+def test_the_service_waits_for_its_database(tmp_path: Path, postgresql: PostgreSQL, database: str) -> None:
+    """A service that starts before its database waits for it as the settings say, and then works."""
+    settings = {
+        "database.peewee_url": database,
+        "database.connect_attempts": 600,
+        "database.connect_wait": 0.2,
+    }
+    assert Command(tmp_path, settings).run("dbsync").returncode == 0
+    postgresql.stop()
+
+    service = Service(tmp_path, settings)
+    service.start(0)
+    service.wait_for_output(r"database\.waiting attempt=1 of=600")
+    postgresql.start()
+    service.until(lambda: service.get("/health/ready").status_code == 200, 60, "the service to be ready")
+
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize("part", [Service, Worker])
+def test_a_database_that_stays_away_is_told_in_one_line(tmp_path: Path, part: type[Service | Worker]) -> None:
+    """After the last attempt service and worker end with a failure and one line that says why, password masked."""
+    settings = {
+        "database.peewee_url": "postgresql://user:secret@127.0.0.1:1/nothing",
+        "database.connect_attempts": 2,
+        "database.connect_wait": 0.2,
+        "celery.broker_url": "redis://127.0.0.1:1/0",
+    }
+    process = part(tmp_path, settings)
+
+    process.start(0)
+    status = process.wait(60)
+
+    last = process.log.strip().splitlines()[-1]
+    assert status not in (0, None)
+    assert "gave up after 2 attempts on postgresql://user:***@127.0.0.1:1/nothing" in last
+    assert process.log.count("database.waiting") == 1
+    assert "secret" not in process.log
+    assert "Traceback" not in process.log
+    process.close()

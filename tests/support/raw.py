@@ -1,0 +1,88 @@
+"""Requests byte by byte: what an HTTP library refuses to send or sets right by itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Sequence
+from http.client import HTTPMessage, HTTPResponse
+from typing import Any, NamedTuple
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as a JSON value."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """Return the body as text."""
+        return self.body.decode()
+
+
+def send(
+    port: int,
+    method: str,
+    path: str,
+    headers: Headers = (),
+    body: bytes = b"",
+    *,
+    length: bool = True,
+    finish: bool = False,
+    host: str = "127.0.0.1",
+    seconds: float = 30,
+) -> Answer:
+    """Send one request on a connection of its own and return the answer.
+
+    With `length` false there is no Content-Length but one among the headers. With `finish` no more can come after the
+    body: a client that broke off.
+    """
+    lines = [*headers, ("Host", f"{host}:{port}"), ("Connection", "close")]
+    if length:
+        lines.append(("Content-Length", str(len(body))))
+    with socket.create_connection((host, port), timeout=seconds) as connection:
+        connection.sendall(head(method, path, lines) + body)
+        if finish:
+            connection.shutdown(socket.SHUT_WR)
+        return receive(connection, method)
+
+
+def head(method: str, path: str, headers: Headers) -> bytes:
+    """Return the request line and the headers as they are sent, in latin-1."""
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def receive(connection: socket.socket, method: str) -> Answer:
+    """Read one answer."""
+    response = HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.headers, response.read())
+
+
+def chunked(chunks: Iterable[bytes]) -> bytes:
+    """Return a body in chunks (RFC 9112, section 7.1)."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+
+def exchange(port: int, sent: bytes, *, listen: bool = True, seconds: float = 30) -> bytes:
+    """Send bytes as they are and return all that comes back; without `listen` go away at once."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        try:
+            connection.sendall(sent)
+            if listen:
+                connection.shutdown(socket.SHUT_WR)
+                while chunk := connection.recv(65536):
+                    received += chunk
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+    return received
