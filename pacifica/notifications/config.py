@@ -213,7 +213,7 @@ class Delivery:
     #: Keep the first 1 KiB of what targets answer with each attempt.
     keep_response: bool = setting(False, _flag)
     #: Attempts that one worker has in flight at once.
-    in_flight: int = setting(100, _number(int, 1, 1000))
+    in_flight: int = setting(100, _number(int, 1, 150))
     #: Deliveries that a worker claims at once.
     batch: int = setting(50, _number(int, 1, 1000))
     #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.

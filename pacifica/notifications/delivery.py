@@ -25,6 +25,8 @@ FEWEST_FAILURES = 10
 _LOOK = 0.2
 #: Seconds that one look for answers may take while something is under way.
 _LISTEN = 0.02
+#: Deliveries that may wait for the policy server, as a multiple of those that may be in flight.
+_QUESTIONS = 4
 #: Seconds after which a delivery looks again for an answer that another worker is waiting for.
 _ASKED_ELSEWHERE = 0.5
 
@@ -124,7 +126,9 @@ class Courier:
     def _claim(self, only: Sequence[UUID]) -> int:
         """Claim what is due, as much as there is room for, and send each on its way."""
         delivery = self._settings.delivery
-        room = min(delivery.batch, delivery.in_flight - len(self.in_hand))
+        # Questions have room of their own: a policy server that is silent about one user must not hold the others.
+        asked = sum(len(works) for works in self._at_gate.values())
+        room = min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
         if room <= 0:
             return 0
         with orm.session():

@@ -63,8 +63,6 @@ def mount(file: str) -> Any:
     application = cherrypy.tree.mount(Root(), "/", names.DEFAULT_CHERRYPY_CONFIG)
     application.merge(file)
     application.request_class = Request
-    # What fails before there is a request finds this one, which stands in for it.
-    cherrypy.request.show_tracebacks = False
     return application
 
 

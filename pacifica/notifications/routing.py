@@ -27,6 +27,7 @@ class Router:
         self._index = Index(bounds, matching.max_time, self._failed)
         self._revision = -1
         self._event: UUID | None = None
+        self._slowest = 0.0
         self._runaways: dict[UUID, str] = {}
 
     def drain(self, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -37,7 +38,8 @@ class Router:
         made = 0
         while not stopping():
             with orm.session():
-                claimed = orm.EventLog.claim_unrouted(self._batch, self._lease)
+                # An event that takes longer than a lease to match must not go from router to router for ever.
+                claimed = orm.EventLog.claim_unrouted(self._batch, max(self._lease, 3 * self._slowest))
                 if claimed:
                     self._follow()
                     made += self._route(claimed)
@@ -73,28 +75,31 @@ class Router:
         return made + self._write(matched)
 
     def _match(self, event: orm.EventLog) -> list[Hashable]:
-        self._event = event.uuid
+        self._event, began = event.uuid, time.monotonic()
         try:
             value = json.loads(event.jsondata)
         except ValueError:
             LOG.warning("event.unreadable event=%s", event.uuid)
             return []
-        return self._index.match(value)
+        found = self._index.match(value)
+        self._slowest = max(self._slowest, time.monotonic() - began)
+        return found
 
     def _write(self, matched: list[tuple[orm.EventLog, list[Hashable]]]) -> int:
-        made = 0
+        """Write what a batch matched; an event that another router has by now is left to it."""
+        routed: list[tuple[UUID, int]] = []
         with orm.transaction():
             for event, subscriptions in matched:
                 if event.finish_routing(self._revision):
-                    made += orm.EventLogMatch.add(event.uuid, subscriptions)  # type: ignore[arg-type]
-        for event, subscriptions in matched:
-            LOG.info("event.routed event=%s revision=%s matches=%s", event.uuid, self._revision, len(subscriptions))
+                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, subscriptions)))  # type: ignore[arg-type]
+        for uuid, matches in routed:
+            LOG.info("event.routed event=%s revision=%s matches=%s", uuid, self._revision, matches)
         for subscription, reason in self._runaways.items():
             self._index.remove(subscription)
             orm.disable(subscription, reason)
             LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
         self._runaways.clear()
-        return made
+        return sum(matches for _uuid, matches in routed)
 
     def _failed(self, key: Hashable, error: Exception) -> None:
         """Note an expression that failed on the event at hand; it counts against nobody else."""

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -21,6 +22,8 @@ LOG = logging.getLogger(__name__)
 LOOK = 1.0
 #: Seconds between two signs of life.
 BEAT = 5.0
+#: Seconds between two looks for what is held for nobody's sake.
+MEND = 60.0
 #: Seconds after which a worker that gave no sign of life counts as gone.
 STALE = 20.0
 #: Seconds after which a worker that is gone is forgotten.
@@ -116,6 +119,7 @@ class Runner:
 
     def _keep_house(self) -> None:
         """Give signs of life, and mend what only time shows."""
+        mend_at = 0.0
         while True:
             try:
                 with orm.session():
@@ -124,9 +128,10 @@ class Runner:
                         self.wake()
                     else:
                         self._mine.clear()
-                    if self._mine.is_set():
+                    if self._mine.is_set() and time.monotonic() >= mend_at:
                         orm.EventLogMatch.mend_held(self._settings.retention.held)
                         orm.Worker.forget_older(FORGOTTEN)
+                        mend_at = time.monotonic() + MEND
             except Unavailable as error:
                 LOG.warning("housekeeping.waiting error=%s", error)
             except Exception:

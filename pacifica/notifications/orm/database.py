@@ -270,6 +270,11 @@ def claim(
     return rows
 
 
+def locking(query: peewee.ModelSelect) -> peewee.ModelSelect:
+    """Let a query lock its rows until the transaction ends, where writers do not queue anyway."""
+    return query.for_update() if _dialect.skip_locked else query
+
+
 def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int:
     """Insert the rows that break no unique index, leave out the others, and count what was inserted."""
     if not rows:

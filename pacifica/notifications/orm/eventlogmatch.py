@@ -115,9 +115,7 @@ class EventLogMatch(BaseModel):
         at = now()
         for settlement in ordered:
             cls.update(**_columns(settlement, at)).where(
-                (cls.uuid == settlement.delivery.uuid)
-                & (cls.lease == settlement.delivery.lease)
-                & (cls.state == State.PENDING)
+                (cls.uuid == settlement.delivery.uuid) & (cls.lease == settlement.delivery.lease)
             ).execute()
         there = {row.uuid for row in cls.select(cls.uuid).where(cls.uuid.in_([each.delivery.uuid for each in ordered]))}
         DeliveryAttempt.add((each for each in ordered if each.delivery.uuid in there), at, keep_answer)
@@ -150,7 +148,12 @@ class EventLogMatch(BaseModel):
 
     @classmethod
     def _pending_for(cls, subscription: UUID) -> peewee.Expression:
-        return (cls.event_match == subscription) & (cls.state == State.PENDING)
+        return (cls.event_match == subscription) & cls._pending()
+
+    @classmethod
+    def _pending(cls) -> peewee.Expression:
+        """Say it in both columns: the index is on one, the truth is the other."""
+        return (cls.state == State.PENDING) & cls.finished.is_null()
 
     @classmethod
     def mend_held(cls, longest: float) -> int:
@@ -158,7 +161,7 @@ class EventLogMatch(BaseModel):
 
         A subscription may be revived while a worker that read it before puts a delivery on hold.
         """
-        held = (cls.state == State.PENDING) & cls.next_attempt_at.is_null()
+        held = cls._pending() & cls.next_attempt_at.is_null()
         long_disabled = EventMatch.select(EventMatch.uuid).where(
             EventMatch.disabled < now() - timedelta(seconds=longest)
         )

@@ -57,19 +57,20 @@ class EventMatch(BaseModel):
 
     @property
     def extension_values(self) -> dict[str, Any]:
-        """Give the extensions as a value."""
+        """Give the extensions as a value; raises ``ValueError`` where an old row holds no JSON."""
         return _object(self.extensions)
 
     @property
     def auth_values(self) -> dict[str, Any]:
-        """Give ``auth`` as a value, secrets included; none is the empty object."""
+        """Give ``auth`` as a value, secrets included; none is the empty object. Raises as ``extension_values``."""
         return _object(self.auth)
 
     def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
         """Give the thirteen members of an answer; secrets are masked unless ``clear_auth``."""
         found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
-        found["extensions"] = self.extension_values
-        found["auth"] = self.auth_values if clear_auth else masked(self.auth_values)
+        auth = _readable(self.auth)
+        found["extensions"] = _readable(self.extensions)
+        found["auth"] = auth if clear_auth else masked(auth)
         return found
 
     @classmethod
@@ -162,6 +163,14 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
     elif "disabled" in members:
         written |= {"disabled": None, "error": None, "failing_since": None, "failures": 0}
     return written
+
+
+def _readable(text: str | None) -> dict[str, Any]:
+    """Give a column's object; a text of an old row that is no JSON as an empty one, to be set anew by its owner."""
+    try:
+        return _object(text)
+    except ValueError:
+        return {}
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import peewee
 
 from ..retry import State
-from .database import transaction
+from .database import locking, transaction
 from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .gateanswer import GateAnswer
@@ -39,7 +39,9 @@ class Purge:
         """Remove some, in one transaction; 0 when nothing is left to remove."""
         with transaction():
             uuids = [row.uuid for row in EventLog.select(EventLog.uuid).where(self._removable).limit(size)]
-            deliveries = EventLogMatch.select(EventLogMatch.uuid).where(EventLogMatch.event_log.in_(uuids))
+            # Locked first, so that no worker adds an attempt to one of them in between.
+            locked = locking(EventLogMatch.select(EventLogMatch.uuid).where(EventLogMatch.event_log.in_(uuids)))
+            deliveries = [row.uuid for row in locked]
             DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(deliveries)).execute()
             EventLogMatch.delete().where(EventLogMatch.event_log.in_(uuids)).execute()
             GateAnswer.delete().where(GateAnswer.event_log.in_(uuids)).execute()

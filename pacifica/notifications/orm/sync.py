@@ -107,6 +107,8 @@ class OrmSync:
         for field in (EventLog.route_at, EventLogMatch.next_attempt_at):
             where = field.is_null(False) if dialect().partial_indexes else None
             DB.execute(field.model.index(field, where=where))
+        unfinished = EventLogMatch.finished.is_null() if dialect().partial_indexes else None
+        DB.execute(EventLogMatch.index(EventLogMatch.event_match, EventLogMatch.finished, where=unfinished))
         insert_missing(SubscriptionRevision, [{"id": 1, "value": 0}])
         NotificationSystem.get_or_create_version()
 

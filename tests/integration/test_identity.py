@@ -1,0 +1,240 @@
+"""Who is asking: the user's header, the user of requests without one, and who must not be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from socket import AF_INET
+from uuid import uuid4
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.support import raw
+from tests.support.missing import missing
+from tests.support.processes import Uwsgi
+from tests.support.watched import Run, Watched, running
+
+SETTING = "notifications.user_header"
+HEADER = "Http-Remote-User"
+
+
+@pytest.fixture(scope="module")
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Services of this module."""
+    yield from running(request, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def service(run: Run) -> Watched:
+    """A service with nothing set that is reached from other machines too."""
+    return run(args=["-a", "0.0.0.0"])
+
+
+@pytest.fixture(scope="module")
+def renamed(run: Run) -> Watched:
+    """A service with a header and a default user of its own."""
+    return run({"notifications.user_header": "X-Forwarded-User", "DEFAULT.default_user": "carol"})
+
+
+@pytest.fixture(scope="module")
+def uwsgi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Uwsgi]:
+    """The application behind uWSGI."""
+    reason = Uwsgi.available()
+    if reason:
+        missing(reason)
+    started = Uwsgi(tmp_path_factory.mktemp("uwsgi"))
+    started.kept = True
+    with started:
+        yield started
+
+
+def ask(service: Watched, headers: raw.Headers, *, host: str = "127.0.0.1") -> raw.Answer:
+    """Make a subscription with these headers, in their order."""
+    body = b'{"name": "n", "jsonpath": "$", "target_url": "http://127.0.0.1:9/"}'
+    sent = [*headers, ("Content-Type", "application/json")]
+    return raw.send(service.port, "POST", "/eventmatch", sent, body, host=host)
+
+
+def named(answer: raw.Answer) -> str:
+    """Return the user for whom a subscription was made."""
+    assert answer.status == 200, answer.text
+    return str(answer.json()["user"])
+
+
+def unnamed(answer: raw.Answer) -> str:
+    """Check that nobody was believed, and return the message."""
+    assert answer.status == 401, answer.text
+    message: str = answer.json()["message"]
+    assert SETTING in message
+    return message
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "alice",
+        "Alice",
+        "alice@example.org",
+        "EXAMPLE\\alice",
+        "cn=alice;ou=people",
+        "a",
+        "x" * 255,
+        "=?utf-8?q?admin?=",
+        "=?utf-8?b?YWRtaW4=?=",
+        "%61lice",
+        '"alice"',
+        "-",
+    ],
+)
+def test_user_is_what_the_header_says(service: Watched, user: str) -> None:
+    """The user is the header's text as it stands; no spelling of one name is another's."""
+    answer = ask(service, [(HEADER, user)])
+
+    assert named(answer) == user
+    assert user in {one["user"] for one in service.get("/eventmatch", user=user).json()}
+    assert service.get(f"/eventmatch/{answer.json()['uuid']}", user="admin").status_code == 403
+
+
+def test_header_in_any_case(service: Watched) -> None:
+    """The header's name may be written in any case of letters, and white space around its value does not count."""
+    assert named(ask(service, [("HTTP-REMOTE-USER", "alice")])) == "alice"
+    assert named(ask(service, [("http-remote-user", " \talice \t")])) == "alice"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(HEADER, "")],
+        [(HEADER, "  ")],
+        [(HEADER, "alice, mallory")],
+        [(HEADER, "alice,")],
+        [(HEADER, "alice"), (HEADER, "mallory")],
+        [(HEADER, "alice"), ("http-remote-user", "alice")],
+        [(HEADER, ""), (HEADER, "")],
+        [(HEADER, "alice smith")],
+        [(HEADER, "Zürich")],
+        [(HEADER, "alice\tx")],
+        [(HEADER, "ali\x7fce")],
+        [(HEADER, "ali\x01ce")],
+        [(HEADER, "x" * 256)],
+        [(HEADER, "x" * 10_000)],
+    ],
+    ids=lambda headers: "+".join(ascii(value)[:24] for _, value in headers),
+)
+def test_header_that_names_not_one_user(service: Watched, headers: raw.Headers) -> None:
+    """A header that is empty, sent twice or holds more than one visible word is a 401, never the default user."""
+    assert HEADER in unnamed(ask(service, headers))
+    assert unnamed(raw.send(service.port, "GET", "/eventmatch", headers))
+
+
+def test_folded_header(service: Watched) -> None:
+    """A header that goes on in the next line names nobody."""
+    answer = ask(service, [(HEADER, "alice\r\n mallory")])
+
+    assert answer.status in (400, 401)
+
+
+def test_underscores_are_no_dashes(service: Watched) -> None:
+    """A header with underscores in its name is not the user's header."""
+    assert named(ask(service, [(HEADER, "alice"), ("Http_Remote_User", "mallory")])) == "alice"
+    assert named(ask(service, [("Http_Remote_User", "mallory"), (HEADER, "alice")])) == "alice"
+    assert named(ask(service, [("Http_Remote_User", "mallory")])) == "default_user"
+
+
+def test_default_user(service: Watched) -> None:
+    """A request from this machine without the header is the default user's."""
+    answer = ask(service, [])
+
+    assert named(answer) == "default_user"
+    assert service.get("/eventmatch").json() == service.get("/eventmatch", user="default_user").json() != []
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "Via", "x-forwarded-for"])
+@pytest.mark.parametrize("value", ["for=127.0.0.1", "127.0.0.1", "1.1 proxy", ""])
+def test_proxy_must_name_a_user(service: Watched, name: str, value: str) -> None:
+    """A request that passed a proxy without the header is a 401; with it the user is believed."""
+    assert HEADER in unnamed(ask(service, [(name, value)]))
+    assert named(ask(service, [(name, value), (HEADER, "alice")])) == "alice"
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not its loopback."""
+    known = [one for addresses in psutil.net_if_addrs().values() for one in addresses if one.family == AF_INET]
+    found = [one.address for one in known if not one.address.startswith("127.")]
+    if not found:
+        missing("this machine has no IPv4 address but its loopback")
+    return str(found[0])
+
+
+def test_other_machines_have_no_default_user(service: Watched) -> None:
+    """A request from another address than the loopback without the header is a 401."""
+    host = own_address()
+
+    assert HEADER in unnamed(ask(service, [], host=host))
+    assert named(ask(service, [(HEADER, "alice")], host=host)) == "alice"
+
+
+def test_loopback_of_ipv6(run: Run) -> None:
+    """The loopback of IPv6 counts as this machine."""
+    if not any(a.address == "::1" for addresses in psutil.net_if_addrs().values() for a in addresses):
+        pytest.skip("this machine has no IPv6")
+    service = run(args=["-a", "::"])
+
+    assert named(ask(service, [], host="::1")) == "default_user"
+    assert named(ask(service, [], host="127.0.0.1")) == "default_user"
+
+
+def test_every_method_asks_who(service: Watched) -> None:
+    """No method of /eventmatch but OPTIONS goes without a user, and none says more before it knows one."""
+    headers = [("Via", "1.1 proxy")]
+    uuid = ask(service, []).json()["uuid"]
+
+    for path in ("/eventmatch", f"/eventmatch/{uuid}", f"/eventmatch/{uuid4()}", "/eventmatch/x", "/eventmatch?x=1"):
+        assert unnamed(raw.send(service.port, "GET", path, headers))
+    for method in ("PUT", "DELETE"):
+        for one in (uuid, str(uuid4()), "x"):
+            assert unnamed(raw.send(service.port, method, f"/eventmatch/{one}", headers, b"{"))
+    assert unnamed(raw.send(service.port, "POST", "/eventmatch", [*headers, ("Content-Type", "text/plain")], b"{"))
+    assert raw.send(service.port, "OPTIONS", "/eventmatch", headers).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready", "/schemas/event", "/schemas/eventmatch"])
+def test_what_needs_no_user(service: Watched, path: str) -> None:
+    """What belongs to nobody is given to everybody."""
+    assert raw.send(service.port, "GET", path, [("Via", "1.1 proxy")]).status == 200
+
+
+def test_header_and_default_user_are_settings(renamed: Watched) -> None:
+    """With another header that one alone counts, and the default user is the one that is set."""
+    assert named(ask(renamed, [("X-Forwarded-User", "alice")])) == "alice"
+    assert named(ask(renamed, [(HEADER, "mallory")])) == "carol"
+    assert named(ask(renamed, [("X_Forwarded_User", "mallory")])) == "carol"
+    assert named(ask(renamed, [])) == "carol"
+    assert "X-Forwarded-User" in unnamed(ask(renamed, [(HEADER, "alice"), ("Via", "x")]))
+    assert "X-Forwarded-User" in unnamed(ask(renamed, [("X-Forwarded-User", "")]))
+
+
+def test_uwsgi_has_no_default_user(uwsgi: Uwsgi) -> None:
+    """Behind uWSGI a request without the header is a 401 though it comes from this machine."""
+    answer = uwsgi.get("/eventmatch")
+
+    assert answer.status_code == 401
+    assert SETTING in answer.json()["message"]
+    assert uwsgi.get("/eventmatch", user="alice").json() == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(HEADER, "alice"), (HEADER, "mallory")],
+        [(HEADER, "alice"), ("Http_Remote_User", "mallory")],
+        [(HEADER, "")],
+        [(HEADER, "=?utf-8?q?ad min?=")],
+    ],
+    ids=["twice", "underscores", "empty", "space"],
+)
+def test_uwsgi_believes_no_doubtful_header(uwsgi: Uwsgi, headers: raw.Headers) -> None:
+    """What would name two users or none behind uWSGI is a 401."""
+    answer = raw.send(uwsgi.port, "GET", "/eventmatch", headers)
+
+    assert answer.status == 401, answer.text

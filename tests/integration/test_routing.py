@@ -1,0 +1,382 @@
+"""An event goes to the subscriptions that match it, once, whatever is wrong with the others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from uuid import UUID
+
+import psycopg2
+import pytest
+
+from pacifica.notifications import orm
+from pacifica.notifications.routing import Router
+from tests.support import tables
+from tests.support.doors import LONG_AGO, Doors
+from tests.support.factories import INGEST, ingest, make_event, make_event_1_0
+from tests.support.target import RecordingTarget
+from tests.support.wait import until
+
+from .conftest import OpenDoors
+
+URL = "http://127.0.0.1:9/"
+#: Finds nothing, and takes long to find out where lists are nested deeply.
+RUNAWAY = "$..*..*[?(@.zz = 1)]"
+
+
+def matched(doors: Doors, event: UUID) -> set[UUID]:
+    """Return the subscriptions that an event was routed to."""
+    return {delivery.event_match_id for delivery in doors.deliveries(event)}
+
+
+def deep(levels: int = 90) -> dict[str, object]:
+    """Return an event with deeply nested data."""
+    data: object = 0
+    for _ in range(levels):
+        data = {"a": data, "b": [1, 2, 3]}
+    return make_event(data=data)
+
+
+def test_event_goes_to_those_that_match(doors_each: Doors) -> None:
+    """Every subscription that finds something gets one delivery, due at once; the others get none."""
+    everything = doors_each.subscribe(URL)
+    ingests = doors_each.subscribe(URL, jsonpath=f'$[?(@.eventType = "{INGEST}")]')
+    documented = doors_each.subscribe(URL, jsonpath="data")
+    project = doors_each.subscribe(
+        URL, jsonpath='$.data[*][?(@.destinationTable = "Transactions.project" and @.value = "1234a")]'
+    )
+    doors_each.subscribe(URL, jsonpath='$[?(@.eventType = "another")]')
+    doors_each.subscribe(URL, jsonpath="$.missing")
+    event = doors_each.accept(ingest(1))
+
+    made = doors_each.route()
+
+    assert matched(doors_each, event) == {everything, ingests, documented, project}
+    assert made == 4
+    for delivery in doors_each.deliveries(event):
+        assert (delivery.state, delivery.attempts, delivery.replay) == ("pending", 0, 0)
+        assert delivery.next_attempt_at is not None
+    assert doors_each.event(event).routed is not None
+
+
+@pytest.mark.parametrize(
+    ("event", "jsonpath"),
+    [
+        (make_event(data=None), "data"),
+        (make_event(data=[]), "$.data"),
+        (make_event(data="10.1/x"), '$[?(@.data = "10.1/x")]'),
+        (make_event(data=2**64 + 1), f"$[?(@.data = {2**64 + 1})]"),
+        (make_event(source="Zürich"), '$[?(@.source = "Zürich")]'),
+        (make_event_1_0(type="new"), '$[?(@.type = "new")]'),
+        (make_event_1_0(subject="s"), "subject"),
+    ],
+)
+def test_events_match_as_they_arrived(doors: Doors, event: dict[str, object], jsonpath: str) -> None:
+    """An expression sees the event's own names and values, 0.1 names for 0.1 events."""
+    doors.subscribe(URL, jsonpath=jsonpath)
+    doors.subscribe(URL, jsonpath="type" if "eventType" in event else "eventType")
+    doors.accept(event)
+
+    assert doors.route() == 1
+
+
+def test_event_is_routed_once(doors_each: Doors) -> None:
+    """An event that was sent again with another time has one row and one delivery."""
+    doors_each.subscribe(URL)
+    event = make_event(time="2026-01-01T00:00:00")
+    first = doors_each.accept(event)
+    doors_each.route()
+
+    second = doors_each.accept(event | {"eventTime": "2026-01-01T00:00:09"})
+    doors_each.route()
+
+    assert second == first
+    assert len(doors_each.deliveries()) == 1
+
+
+def test_disabled_and_deleted_get_nothing(doors_each: Doors) -> None:
+    """An event that is routed while a subscription is disabled or deleted makes no delivery for it, nor later."""
+    disabled, deleted, enabled = (doors_each.subscribe(URL) for _ in range(3))
+    first = doors_each.accept()
+    doors_each.route()
+    doors_each.change(disabled, disabled="2026-01-01T00:00:00Z")
+    doors_each.delete(deleted)
+
+    event = doors_each.accept()
+    doors_each.route()
+    doors_each.change(disabled, disabled=None)
+    later = doors_each.accept()
+    doors_each.route()
+
+    assert matched(doors_each, first) == {disabled, deleted, enabled}
+    assert matched(doors_each, event) == {enabled}
+    assert matched(doors_each, later) == {disabled, enabled}
+
+
+def test_changed_expression_counts_from_the_next_event(doors_each: Doors) -> None:
+    """A router takes up a changed expression before the next event that is accepted after the change."""
+    subscription = doors_each.subscribe(URL, jsonpath="$.missing")
+    before = doors_each.accept()
+    doors_each.route()
+
+    doors_each.change(subscription, jsonpath="$.data")
+    after = doors_each.accept()
+    doors_each.route()
+    doors_each.change(subscription, jsonpath="$.missing")
+    last = doors_each.accept()
+    doors_each.route()
+
+    assert (matched(doors_each, before), matched(doors_each, after), matched(doors_each, last)) == (
+        set(),
+        {subscription},
+        set(),
+    )
+
+
+def test_subscription_sees_every_event_after_it(doors_each: Doors) -> None:
+    """Whatever two routers do at the same time, a subscription gets each event accepted after it was committed."""
+    ending = threading.Event()
+    routers = [Router(doors_each.settings) for _ in range(2)]
+
+    def keep_routing(router: Router) -> None:
+        while not ending.is_set():
+            router.drain()
+
+    threads = [threading.Thread(target=keep_routing, args=(router,)) for router in routers]
+    for thread in threads:
+        thread.start()
+    expected: dict[UUID, set[UUID]] = {}
+    made: set[UUID] = set()
+    try:
+        for number in range(30):
+            made.add(doors_each.subscribe(URL, name=str(number)))
+            for renamed in list(made)[:2]:
+                doors_each.change(renamed, name=f"renamed {number}")
+            expected[doors_each.accept()] = set(made)
+        until(lambda: all(doors_each.event(event).routed for event in expected), what="all events to be routed")
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join(30)
+
+    for event, subscriptions in expected.items():
+        assert matched(doors_each, event) >= subscriptions
+
+
+def test_subscription_that_is_changed_while_a_router_reads(open_doors: OpenDoors, postgresql_url: str) -> None:
+    """A subscription that is changed at the moment when a router looks for changes is not missed."""
+    doors = open_doors({"database.peewee_url": postgresql_url})
+    subscription = doors.subscribe(URL)
+    event = doors.accept()
+    routing = threading.Thread(target=doors.route)
+    waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'eventmatch'::regclass"
+    other = psycopg2.connect(postgresql_url)
+    try:
+        with other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLE eventmatch IN ACCESS EXCLUSIVE MODE")
+            routing.start()
+            until(lambda: tables.one(postgresql_url, waiting), what="the router to wait for the table")
+            cursor.execute("UPDATE subscriptionrevision SET value = value + 1 RETURNING value")
+            (revision,) = cursor.fetchone()
+            cursor.execute("UPDATE eventmatch SET name = 'changed', revision = %s", (revision,))
+    finally:
+        other.close()
+        routing.join(30)
+
+    assert matched(doors, event) == {subscription}
+
+
+def test_revision_is_kept_with_the_event(doors_each: Doors) -> None:
+    """An event keeps the revision of the subscriptions with which it was routed."""
+    first = doors_each.accept()
+    doors_each.route()
+    doors_each.subscribe(URL)
+    second = doors_each.accept()
+    doors_each.route()
+    doors_each.delete(doors_each.subscribe(URL))
+    third = doors_each.accept()
+    doors_each.route()
+
+    revisions = [doors_each.event(event).revision for event in (first, second, third)]
+
+    assert revisions == [0, 1, 3]
+
+
+def test_batches_are_routed_to_the_end(open_doors_each: OpenDoors) -> None:
+    """More events than one batch takes are all routed."""
+    doors = open_doors_each({"matching.batch": 3})
+    doors.subscribe(URL)
+    events = {doors.accept() for _ in range(10)}
+
+    assert doors.route() == 10
+
+    assert {delivery.event_log_id for delivery in doors.deliveries()} == events
+
+
+def test_oldest_comes_first(open_doors_each: OpenDoors) -> None:
+    """What has waited longest is routed first."""
+    doors = open_doors_each({"matching.batch": 1})
+    doors.subscribe(URL)
+    oldest = [doors.accept() for _ in range(3)][1]
+    with orm.session():
+        orm.EventLog.update(route_at=LONG_AGO).where(orm.EventLog.uuid == oldest).execute()
+
+    doors.router.drain(stopping=lambda: bool(doors.deliveries()))
+
+    assert [delivery.event_log_id for delivery in doors.deliveries()] == [oldest]
+
+
+def test_router_stops_between_batches(open_doors: OpenDoors) -> None:
+    """A router that is told to stop leaves the rest to others."""
+    doors = open_doors({"matching.batch": 3})
+    doors.subscribe(URL)
+    for _ in range(10):
+        doors.accept()
+
+    made = doors.router.drain(stopping=lambda: len(doors.deliveries()) >= 3)
+
+    assert made == 3
+    assert doors.route() == 7
+
+
+def test_routers_share_the_work(open_doors_each: OpenDoors) -> None:
+    """Three routers at once make every delivery once."""
+    doors = open_doors_each({"matching.batch": 5})
+    subscriptions = {doors.subscribe(URL) for _ in range(3)}
+    events = [doors.accept() for _ in range(40)]
+    threads = [threading.Thread(target=Router(doors.settings).drain) for _ in range(3)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    doors.route()
+
+    made = Counter((delivery.event_log_id, delivery.event_match_id) for delivery in doors.deliveries())
+    assert made == Counter((event, subscription) for event in events for subscription in subscriptions)
+
+
+def test_claim_of_a_vanished_router_is_taken_over(doors_each: Doors) -> None:
+    """What a router had claimed when it vanished is routed once its lease has run out, not before."""
+    doors_each.subscribe(URL)
+    event = doors_each.accept()
+    with orm.session():
+        (claimed,) = orm.EventLog.claim_unrouted(10, 60)
+
+    early = doors_each.route()
+    with orm.session():
+        orm.EventLog.update(route_at=LONG_AGO).execute()
+    late = doors_each.route()
+    with orm.session():
+        finished = claimed.finish_routing(99)
+
+    assert (early, late) == (0, 1)
+    assert not finished
+    assert doors_each.event(event).revision == 1
+
+
+# What is broken counts only against itself.
+
+
+@pytest.mark.parametrize(
+    "expression", ["$.data[0:5:0]", "no JSONPath [", "", "$.data[?(@.a ==", "$..*..*..*..a", "$[0:999999999999]"]
+)
+def test_broken_expression_counts_only_against_itself(doors_each: Doors, expression: str) -> None:
+    """An expression that can't be used, or fails on an event, stops no other and disables nobody."""
+    before = doors_each.subscribe(URL)
+    broken = doors_each.subscribe(URL)
+    after = doors_each.subscribe(URL)
+    doors_each.write(broken, jsonpath=expression)
+    event = doors_each.accept(make_event(data=[1, 2, 3]))
+
+    doors_each.route()
+
+    assert matched(doors_each, event) == {before, after}
+    assert doors_each.subscription(broken).disabled is None
+    assert doors_each.event(event).routed is not None
+
+
+def test_failure_at_match_time_is_logged(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure of an expression on an event is a line with both ids, and never taken for no match in silence."""
+    broken = doors.subscribe(URL, jsonpath="$.data[0:5:0]")
+    event = doors.accept(make_event(data=[1]))
+
+    with caplog.at_level(logging.WARNING):
+        doors.route()
+
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert line.startswith("matching.failed")
+    assert str(broken) in line
+    assert str(event) in line
+
+
+def test_failing_expression_matches_where_it_does_not_fail(doors: Doors) -> None:
+    """A slice with step 0 fails on lists alone; other events of the same subscription are matched."""
+    subscription = doors.subscribe(URL, jsonpath='$[?(@.eventType = "fine" or @.data[0:5:0])]')
+    fails = doors.accept(make_event(type="other", data=[1]))
+    fine = doors.accept(make_event(type="fine", data={}))
+
+    doors.route()
+
+    assert matched(doors, fails) == set()
+    assert matched(doors, fine) == {subscription}
+
+
+def test_runaway_is_disabled_with_the_reason(open_doors_each: OpenDoors) -> None:
+    """An expression that takes longer than `matching.max_time` on an event disables its subscription, and says so."""
+    doors = open_doors_each({"matching.max_time": 0.05, "matching.max_descents": 2})
+    before = doors.subscribe(URL)
+    runaway = doors.subscribe(URL, jsonpath=RUNAWAY)
+    after = doors.subscribe(URL)
+    event = doors.accept(deep())
+
+    doors.route()
+
+    assert matched(doors, event) == {before, after}
+    row = doors.subscription(runaway)
+    assert row.disabled is not None
+    assert row.error == f"jsonpath took more than 0.05 seconds (matching.max_time) on event {event}"
+    assert [doors.subscription(uuid).disabled for uuid in (before, after)] == [None, None]
+
+
+def test_revived_runaway_is_tried_again(open_doors: OpenDoors) -> None:
+    """A runaway that its owner revives is matched again, and is disabled again only where it runs away."""
+    doors = open_doors({"matching.max_time": 0.05})
+    runaway = doors.subscribe(URL, jsonpath=RUNAWAY)
+    doors.accept(deep())
+    doors.route()
+    assert doors.subscription(runaway).disabled is not None
+
+    doors.change(runaway, disabled=None)
+    doors.accept(make_event(data={"a": {"b": {"zz": 1}}}))
+    doors.route()
+
+    assert len(doors.deliveries(subscription=runaway)) == 1
+    assert doors.subscription(runaway).error is None
+
+
+def test_service_survives_a_runaway(open_doors: OpenDoors, target: RecordingTarget) -> None:
+    """Deliveries of others go out although several expressions run away on the same event."""
+    doors = open_doors({"matching.max_time": 0.05})
+    runaways = [doors.subscribe(target.url("/never"), jsonpath=RUNAWAY) for _ in range(5)]
+    doors.subscribe(target.url("/in"))
+
+    doors.send(deep())
+
+    assert [request.path for request in target.requests()] == ["/in"]
+    assert all(doors.subscription(uuid).disabled for uuid in runaways)
+
+
+def test_unreadable_body_is_routed_to_nobody(doors: Doors) -> None:
+    """A row whose body is no JSON is routed to nobody and stands in nobody's way."""
+    doors.subscribe(URL)
+    with orm.session():
+        unreadable = orm.EventLog.create(jsondata="{", created=orm.now(), route_at=LONG_AGO)
+    event = doors.accept()
+
+    doors.route()
+
+    assert doors.event(unreadable.uuid).routed is not None
+    assert matched(doors, unreadable.uuid) == set()
+    assert len(matched(doors, event)) == 1

@@ -1,0 +1,128 @@
+"""What an attempt came to, and when the next one is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacifica.notifications.retry import Failure, Outcome, Schedule, State, growing, varied
+
+HTTP = Outcome(status=500, failure=Failure.HTTP)
+#: Chance at its ends and in the middle.
+LEAST, MIDDLE, MOST = (lambda: 0.0), (lambda: 0.5), (lambda: 1.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (200, None),
+        (201, None),
+        (204, None),
+        (299, None),
+        (300, Failure.REDIRECT),
+        (301, Failure.REDIRECT),
+        (307, Failure.REDIRECT),
+        (399, Failure.REDIRECT),
+        (400, Failure.HTTP),
+        (410, Failure.HTTP),
+        (500, Failure.HTTP),
+        (599, Failure.HTTP),
+        (199, Failure.HTTP),
+        (600, Failure.HTTP),
+    ],
+)
+def test_only_2xx_is_delivered(status: int, failure: Failure | None) -> None:
+    """2xx is a success, a redirect a failure of its own, anything else a failure."""
+    outcome = Outcome.of_status(status, 1.5, b"answer")
+
+    assert outcome == Outcome(status, failure, 1.5, b"answer")
+    assert outcome.delivered == (failure is None)
+
+
+def test_only_410_is_permanent() -> None:
+    """410 alone says that the target never wants anything again."""
+    statuses = [status for status in range(200, 600) if Outcome.of_status(status, 0, b"").permanent]
+
+    assert statuses == [410]
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_every_failure_has_a_reason(failure: Failure) -> None:
+    """An attempt without an answer is no delivery and says why in words of its own."""
+    outcome = Outcome(failure=failure)
+
+    reasons = {Outcome(failure=other).reason for other in Failure}
+
+    assert not outcome.delivered
+    assert not outcome.permanent
+    assert len(reasons) == len(Failure)
+    assert outcome.reason in reasons
+
+
+def test_the_reason_of_an_answer_names_its_status() -> None:
+    """The reason says what was answered, a redirect that it is not followed, and nothing of the target's text."""
+    assert Outcome.of_status(204, 0, b"secret").reason == "answered 204"
+    assert Outcome.of_status(503, 0, b"secret").reason == "answered 503"
+    assert Outcome.of_status(302, 0, b"secret").reason == "answered 302, a redirect, which is not followed"
+
+
+def test_each_delay_stands_before_its_attempt() -> None:
+    """The schedule gives the delays in order and None after the last."""
+    schedule = Schedule((5, 30, 120))
+
+    assert [schedule.after(attempt, HTTP) for attempt in (1, 2, 3, 4, 5)] == [5, 30, 120, None, None]
+
+
+def test_an_empty_schedule_means_one_attempt() -> None:
+    """Without delays nothing is tried again."""
+    assert Schedule(()).after(1, HTTP) is None
+
+
+def test_410_ends_the_attempts() -> None:
+    """A target that never wants anything again is not asked again."""
+    assert Schedule((5, 30)).after(1, Outcome.of_status(410, 0, b"")) is None
+
+
+def test_delays_are_varied_by_their_share() -> None:
+    """Jitter takes a delay from one end of its range to the other."""
+    schedule = Schedule((100,), jitter=0.2)
+
+    assert [schedule.after(1, HTTP, chance) for chance in (LEAST, MIDDLE, MOST)] == [80, 100, 120]
+
+
+@given(st.floats(0, 1e6), st.floats(0, 0.9), st.floats(0, 1))
+def test_no_delay_leaves_its_range(delay: float, jitter: float, chance: float) -> None:
+    """A varied delay is never negative and never further off than the jitter says."""
+    found = varied(delay, jitter, lambda: chance)
+
+    assert found >= 0
+    assert delay * (1 - jitter) == pytest.approx(found) or delay * (1 - jitter) < found
+    assert delay * (1 + jitter) == pytest.approx(found) or found < delay * (1 + jitter)
+
+
+def test_by_itself_the_chance_is_random() -> None:
+    """Many deliveries that failed together are not tried again together."""
+    schedule = Schedule((100,), jitter=0.2)
+
+    assert len({schedule.after(1, HTTP) for _ in range(20)}) > 10
+    assert len({growing(3, 900) for _ in range(20)}) > 10
+
+
+def test_intervals_grow_to_the_longest() -> None:
+    """What failed ever so often is asked again at growing intervals, at last at the longest."""
+    assert [growing(times, 900, MIDDLE) for times in (1, 2, 3, 4, 8, 9, 10, 10_000)] == [
+        5,
+        10,
+        20,
+        40,
+        640,
+        900,
+        900,
+        900,
+    ]
+
+
+def test_every_state_but_pending_is_terminal() -> None:
+    """The words of the states are those of the table."""
+    assert [str(state) for state in State] == ["pending", "delivered", "refused", "dead", "cancelled"]
