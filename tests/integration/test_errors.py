@@ -330,24 +330,35 @@ def test_connection_ends(service: Watched, headers: raw.Headers, body: bytes) ->
 def test_own_fault(run: Run) -> None:
     """A fault of our own is a 500 whose number the log has with the reason; the client learns no more."""
     service = run()
-    broken = service.subscribe("alice", target_url="http://127.0.0.1:9/")["uuid"]
-    service.execute("UPDATE eventmatch SET extensions = '{'")
+    service.subscribe("alice", target_url="http://127.0.0.1:9/")
+    service.execute("UPDATE eventmatch SET uuid = 'broken'")
 
-    answers = [
-        service.get(f"/eventmatch/{broken}", user="alice", headers={"Accept": accept}) for accept in (JSON, PROBLEM)
-    ]
-    service.execute("UPDATE eventmatch SET extensions = '{}'")
+    answers = [service.get("/eventmatch", user="alice", headers={"Accept": accept}) for accept in (JSON, PROBLEM)]
+    service.execute("DELETE FROM eventmatch")
 
     for answer, media_type in zip(answers, (JSON, PROBLEM), strict=True):
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, media_type)
         error = answer.json()
         assert "Traceback" not in answer.text
-        assert "extensions" not in answer.text
+        assert "broken" not in answer.text
         assert error["title"] == "Internal Server Error"
         (number,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", error["detail"])
         assert f"request.failed error={number}" in service.log
-    assert service.get(f"/eventmatch/{broken}", user="alice").status_code == 200
+    assert service.get("/eventmatch", user="alice").json() == []
     service.forget()
+
+
+def test_unreadable_columns_of_old_rows(run: Run) -> None:
+    """A row whose extensions or auth are no JSON is shown without them, and its owner can set them anew."""
+    service = run()
+    uuid = service.subscribe("alice", target_url="http://127.0.0.1:9/")["uuid"]
+    service.execute("UPDATE eventmatch SET extensions = '{', auth = '{'")
+
+    shown = service.get(f"/eventmatch/{uuid}", user="alice")
+    mended = service.request("PUT", f"/eventmatch/{uuid}", user="alice", json={"extensions": {"a": 1}, "auth": {}})
+
+    assert (shown.status_code, shown.json()["extensions"], shown.json()["auth"]) == (200, {}, {})
+    assert (mended.status_code, mended.json()["extensions"]) == (200, {"a": 1})
 
 
 def test_database_away(own_postgresql: PostgreSQL, tmp_path: Path) -> None:

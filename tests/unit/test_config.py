@@ -66,7 +66,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "delivery.connect_timeout": ("0.5", 0.5),
     "delivery.disable_after": ("0", 0.0),
     "delivery.keep_response": ("on", True),
-    "delivery.in_flight": ("200", 200),
+    "delivery.in_flight": ("120", 120),
     "delivery.batch": ("10", 10),
     "delivery.lease": ("60", 60.0),
     "delivery.ca_file": ("/etc/ca.pem", "/etc/ca.pem"),
