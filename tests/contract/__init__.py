@@ -1,0 +1,1 @@
+"""What every target, every gate and every database must do."""

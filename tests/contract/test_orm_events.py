@@ -1,0 +1,268 @@
+"""Events in the database: stored once, and routed by one worker at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+
+from pacifica.notifications import events, orm
+from pacifica.notifications.orm import EventLog
+from tests.support.factories import ABSENT
+
+from .rows import at_once, broken_off, event, stored
+
+pytestmark = pytest.mark.usefixtures("database")
+
+#: Seconds of a lease that ends at once, and of one that outlives any test.
+NONE, LONG = 0.0, 3600.0
+
+
+def test_an_event_is_stored_with_what_it_is_looked_up_by() -> None:
+    """The accepted text stands beside the attributes; the event is due for routing by the database's clock."""
+    body = b'{"specversion":"1.0", "type":"t","source":"s","id":"i","subject":"about",'
+    body += b'"time":"2026-01-31T12:00:00.5+01:00",'
+    body += '"data": ["\\u0000 é \\ud83d\\ude00 😀", 1.10, 18446744073709551617]}\n'.encode()
+    before = orm.now()
+
+    found = EventLog.store(events.parse(body, "application/cloudevents+json"))
+
+    row = EventLog.get_by_id(found.uuid)
+    assert (found.duplicate, found.conflicts_with) == (False, None)
+    assert row.jsondata.encode() == body
+    assert row.content_type == "application/cloudevents+json"
+    assert (row.source, row.event_id, row.type, row.subject) == ("s", "i", "t", "about")
+    assert row.time == datetime(2026, 1, 31, 11, 0, 0, 500000)
+    assert before <= row.created <= orm.now()
+    assert before <= row.route_at <= orm.now()
+    assert (row.routed, row.revision, row.lease) == (None, None, None)
+
+
+@pytest.mark.parametrize("changes", [{}, {"time": "2030-01-01T00:00:00"}, {"time": ABSENT}])
+def test_the_same_event_again_finds_its_row(changes: dict[str, str]) -> None:
+    """A retry gets the row that is there, also with another time, and changes nothing about it."""
+    first = EventLog.store(event(id="i", source="s", data=1))
+    [claimed] = EventLog.claim_unrouted(10, LONG)
+    claimed.finish_routing(7)
+
+    second = EventLog.store(event(id="i", source="s", data=1, **changes))
+
+    assert second == orm.Stored(first.uuid, duplicate=True)
+    assert EventLog.select().count() == 1
+    assert EventLog.claim_unrouted(10, LONG) == []
+
+
+def test_other_content_under_the_same_name_gets_a_row_of_its_own() -> None:
+    """Conflicts are stored and name the first event of that source and id; each of them is one row for ever."""
+    first, second, third = (EventLog.store(event(id="i", source="s", data=data)) for data in (1, 2, 3))
+    again = [EventLog.store(event(id="i", source="s", data=data)) for data in (1, 2, 3)]
+
+    assert first.conflicts_with is None
+    assert second.conflicts_with == third.conflicts_with == first.uuid
+    assert len({first.uuid, second.uuid, third.uuid}) == 3
+    assert again == [orm.Stored(each.uuid, duplicate=True) for each in (first, second, third)]
+
+
+def test_a_refused_conflict_leaves_nothing_behind() -> None:
+    """Where conflicts are refused only the first content is stored, and its row is named."""
+    first = EventLog.store(event(id="i", source="s", data=1), refuse_conflict=True)
+    second = EventLog.store(event(id="i", source="s", data=2), refuse_conflict=True)
+    again = EventLog.store(event(id="i", source="s", data=1), refuse_conflict=True)
+
+    assert second == orm.Stored(first.uuid, conflicts_with=first.uuid)
+    assert again == orm.Stored(first.uuid, duplicate=True)
+    assert EventLog.select().count() == 1
+
+
+def test_the_same_source_or_the_same_id_alone_is_no_conflict() -> None:
+    """Only both together name an event."""
+    found = [EventLog.store(event(id=name, source=source)) for name, source in (("i", "s"), ("j", "s"), ("i", "t"))]
+
+    assert [each.conflicts_with for each in found] == [None] * 3
+
+
+def test_many_at_once_store_one_event_once() -> None:
+    """Of many producers that send the same event at once, one is told that it was new, all get one row."""
+    same = event()
+
+    found = at_once([partial(EventLog.store, same)] * 20)
+
+    assert Counter(each.duplicate for each in found) == {False: 1, True: 19}
+    assert len({each.uuid for each in found}) == 1
+    assert EventLog.select().count() == 1
+
+
+def test_many_at_once_store_every_content_once() -> None:
+    """Of contents that arrive at once under one name, one is the first and all others conflict with it."""
+    contents = [event(id="i", source="s", data=number) for number in range(5)]
+
+    found = at_once([partial(EventLog.store, content) for content in contents * 4])
+
+    new = [each for each in found if not each.duplicate]
+    [first] = [each for each in new if each.conflicts_with is None]
+    assert len(new) == EventLog.select().count() == 5
+    assert {each.conflicts_with for each in new if each is not first} == {first.uuid}
+    assert {each.uuid for each in found} == {each.uuid for each in new}
+
+
+def test_many_at_once_that_refuse_store_one_content() -> None:
+    """Where conflicts are refused, of contents that arrive at once one is stored and the others name it."""
+    contents = [event(id="i", source="s", data=number) for number in range(20)]
+
+    found = at_once([partial(EventLog.store, content, refuse_conflict=True) for content in contents])
+
+    assert len({each.uuid for each in found}) == EventLog.select().count() == 1
+    assert Counter(each.conflicts_with for each in found) == {None: 1, found[0].uuid: 19}
+
+
+def test_an_event_that_is_purged_meanwhile_is_stored_again() -> None:
+    """Whoever is answered has a row: storing goes on while the same event is removed again and again."""
+    same = event(data=1)
+    others = [event(id=same.id, source=same.source, data=number) for number in range(2, 6)]
+
+    def store() -> list[orm.Stored]:
+        return [EventLog.store(each) for each in [same, *others] * 10]
+
+    def purge() -> list[orm.Stored]:
+        for _ in range(50):
+            EventLog.delete().execute()
+        return []
+
+    at_once([store, store, purge])
+
+    last = [EventLog.store(each) for each in (same, *others)]
+    assert {each.uuid for each in last} == {row.uuid for row in EventLog.select(EventLog.uuid)}
+
+
+# Claims.
+
+
+def test_events_are_claimed_oldest_first() -> None:
+    """A claim takes the events that have waited longest, no more than it asked for."""
+    made = [stored() for _ in range(5)]
+    for age, uuid in enumerate(made):
+        EventLog.update(route_at=orm.now() - timedelta(seconds=100 - age)).where(EventLog.uuid == uuid).execute()
+
+    claims = [[row.uuid for row in EventLog.claim_unrouted(2, LONG)] for _ in range(4)]
+
+    assert [set(claim) for claim in claims] == [set(made[:2]), set(made[2:4]), set(made[4:]), set()]
+
+
+def test_what_is_not_due_is_not_claimed() -> None:
+    """An event whose time has not come stays."""
+    uuid = stored()
+    EventLog.update(route_at=orm.now() + timedelta(seconds=100)).where(EventLog.uuid == uuid).execute()
+
+    assert EventLog.claim_unrouted(10, LONG) == []
+
+
+def test_a_claim_that_ran_out_is_taken_over() -> None:
+    """After its lease an event is claimed by the next; the one before can neither renew nor finish it."""
+    uuid = stored()
+    [late] = EventLog.claim_unrouted(10, NONE)
+    [successor] = EventLog.claim_unrouted(10, LONG)
+
+    assert late.uuid == successor.uuid == uuid
+    assert not late.renew(LONG)
+    assert not late.finish_routing(1)
+    assert EventLog.get_by_id(uuid).routed is None
+    assert successor.finish_routing(2)
+    assert EventLog.get_by_id(uuid).revision == 2
+
+
+def test_a_claim_that_is_renewed_is_kept() -> None:
+    """Renewing holds an event for another while, also when its lease has run out and nobody took it."""
+    stored()
+    [claimed] = EventLog.claim_unrouted(10, NONE)
+
+    assert claimed.renew(LONG)
+    assert EventLog.claim_unrouted(10, LONG) == []
+
+
+def test_a_routed_event_is_done() -> None:
+    """Finished once, an event is never claimed or finished again, and keeps the revision it was routed with."""
+    uuid = stored()
+    [claimed] = EventLog.claim_unrouted(10, NONE)
+
+    assert claimed.finish_routing(5)
+
+    row = EventLog.get_by_id(uuid)
+    assert (row.route_at, row.lease, row.revision) == (None, None, 5)
+    assert row.created <= row.routed <= orm.now()
+    assert not claimed.finish_routing(6)
+    assert not claimed.renew(LONG)
+    assert EventLog.claim_unrouted(10, LONG) == []
+
+
+def test_finishing_belongs_to_the_callers_transaction() -> None:
+    """When the transaction of the deliveries fails, the event is not routed either."""
+    stored()
+    [claimed] = EventLog.claim_unrouted(10, LONG)
+
+    broken_off(lambda: claimed.finish_routing(5))
+
+    assert claimed.finish_routing(6)
+
+
+def test_no_event_is_claimed_by_two_workers() -> None:
+    """However many workers claim at once, each event goes to one of them, and none is left."""
+    made = {stored() for _ in range(150)}
+
+    def work() -> list[EventLog]:
+        mine: list[EventLog] = []
+        while claimed := EventLog.claim_unrouted(7, LONG):
+            mine += claimed
+        return mine
+
+    found = at_once([work] * 10)
+
+    claimed = [row for rows in found for row in rows]
+    assert len(claimed) == len(made)
+    assert {row.uuid for row in claimed} == made
+    assert all(row.finish_routing(1) for row in claimed)
+
+
+def test_workers_take_over_from_one_another_one_at_a_time() -> None:
+    """Leases that ran out are each taken over by one worker, and only the last holder can finish."""
+    made = {stored() for _ in range(30)}
+    old = EventLog.claim_unrouted(100, NONE)
+
+    new = [row for rows in at_once([partial(EventLog.claim_unrouted, 5, LONG)] * 12) for row in rows]
+
+    assert sorted(row.uuid for row in new) == sorted(made)
+    assert not any(row.finish_routing(1) for row in old)
+    assert all(row.finish_routing(2) for row in new)
+
+
+# Reading.
+
+
+def test_events_are_found_by_time_or_by_uuid() -> None:
+    """Without uuids the newest of a time are given, with uuids those."""
+    made = [stored() for _ in range(4)]
+    start = orm.now() - timedelta(hours=1)
+    for age, uuid in enumerate(made):
+        EventLog.update(created=start + timedelta(minutes=age)).where(EventLog.uuid == uuid).execute()
+
+    newest = EventLog.between([], start + timedelta(minutes=1), start + timedelta(minutes=3), 2)
+    named = EventLog.between([made[0], made[3]], start, start, 10)
+
+    assert [row.uuid for row in newest] == [made[3], made[2]]
+    assert [row.uuid for row in named] == [made[3], made[0]]
+    assert EventLog.texts([made[0]]).keys() == {made[0]}
+
+
+def test_an_event_is_shown_without_what_only_routing_uses() -> None:
+    """The hash of a row has JSON values, and neither lease nor digest."""
+    row = EventLog.get_by_id(stored())
+
+    shown = row.to_hash()
+
+    assert shown.keys() == (
+        {"uuid", "jsondata", "created", "content_type", "source", "event_id", "type", "subject", "time"}
+        | {"routed", "revision"}
+    )
+    assert shown["uuid"] == str(row.uuid)
+    assert shown["created"] == f"{row.created.isoformat(timespec='microseconds')}Z"
