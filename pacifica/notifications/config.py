@@ -18,7 +18,7 @@ from .errors import ConfigError, MissingDriver
 
 Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@]*?):([^/]*)@")
+_URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):(?:(?!://).)*@")
 _PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(passw(?:or)?d)=[^&]*", re.IGNORECASE)
 #: Seconds of some thirty years: a time in the database can be that far away.
 _LONGEST = 1e9
@@ -259,7 +259,7 @@ class Matching:
     #: List elements that one slice of a JSONPath may span.
     max_slice: int = setting(10000, _number(int, 1, 1000000))
     #: Seconds that one JSONPath may compute on one event; beyond it the subscription is disabled with the reason.
-    max_time: float = setting(0.5, _number(float, 0.01, 60))
+    max_time: float = setting(5.0, _number(float, 0.01, 60))
     #: Events that a worker claims for routing at once.
     batch: int = setting(50, _number(int, 1, 1000))
 

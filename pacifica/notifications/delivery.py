@@ -21,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 #: A subscription is not disabled for fewer failures in a row than this, however long ago the first was.
 FEWEST_FAILURES = 10
+#: Why a delivery is pending whose question another worker is asking.
+WAITS = "waits for the policy server's answer"
 #: Seconds between two looks for what is due while something is under way.
 _LOOK = 0.2
 #: Seconds that one look for answers may take while something is under way.
@@ -106,6 +108,9 @@ class Courier:
                 self._step()
             self._gate.close()
             self._target.close()
+            with orm.session():
+                for answer in self._asked.values():
+                    answer.release()
             for work in [*(work for works in self._at_gate.values() for work in works), *self._sent.values()]:
                 self._note(work, State.PENDING, "the worker stopped before an answer came", delay=0.0)
             self._settle()
@@ -135,9 +140,14 @@ class Courier:
             claimed = orm.EventLogMatch.claim_due(room, delivery.lease, only)
             if not claimed:
                 return 0
-            texts = orm.EventLog.texts({row.event_log_id for row in claimed})
+            logged = orm.EventLog.by_uuid({row.event_log_id for row in claimed})
             owners = orm.EventMatch.by_uuid({row.event_match_id for row in claimed})
-            works = [Work(row, texts[row.event_log_id], owners[row.event_match_id]) for row in claimed]
+            # An event that was purged by force takes its deliveries with it.
+            works = [
+                Work(row, logged[row.event_log_id], owners[row.event_match_id])
+                for row in claimed
+                if row.event_log_id in logged
+            ]
             self._admit([work for work in works if self._wanted(work)])
         return len(claimed)
 
@@ -186,7 +196,7 @@ class Courier:
             else:
                 wait = (answer.ask_at - at).total_seconds() if answer.lease is None else _ASKED_ELSEWHERE
                 for work in works:
-                    self._note(work, State.PENDING, "waits for the policy server's answer", delay=max(0.0, wait))
+                    self._note(work, State.PENDING, WAITS, delay=max(0.0, wait))
 
     def _heed(self) -> None:
         """Keep what the gate said, and act on it."""
@@ -238,7 +248,7 @@ class Courier:
     def _send(self, work: Work) -> None:
         delivery, subscription = work.delivery, work.subscription
         try:
-            text = events.with_extensions(work.event.jsondata, subscription.extension_values)
+            body = events.with_extensions(work.event.jsondata, subscription.extension_values).encode()
             auth = subscription.auth_values
         except (ValueError, Refused):
             self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
@@ -250,7 +260,7 @@ class Courier:
                 Sending(
                     key=key,
                     url=subscription.target_url,
-                    body=text.encode(),
+                    body=body,
                     content_type=work.event.content_type,
                     delivery=str(delivery.uuid),
                     attempt=delivery.attempts + 1,

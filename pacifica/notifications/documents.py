@@ -13,13 +13,17 @@ from jsonschema.protocols import Validator
 
 from .errors import InvalidBody
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+#: A string, also one that does not end, or a bracket outside of any. Possessive, so that no text takes more than one
+#: pass.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+#: Faults of one document that are named at most.
+MOST_FAULTS = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: RFC 3339, section 5.6; the zone may be missing, ``rfc3339`` says whether it must not.
 _TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ]((?:[01]\d|2[0-3]):\d{2}:)(\d{2})(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII
 )
+_NESTING = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 #: Digits of the longest integer that is taken; the interpreter's own bound.
 MAX_DIGITS = 4300
 _TYPES = {
@@ -64,8 +68,8 @@ def _check_depth(body: bytes, max_depth: int) -> None:
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
+    for token in _TOKEN.finditer(body):
+        depth += _NESTING.get(token[0], 0)
         if depth > max_depth:
             raise InvalidBody(f"the body is nested more than {max_depth} deep; send a flatter document")
 
@@ -182,12 +186,14 @@ def validator(schema: Mapping[str, Any]) -> Validator:
 
 
 def faults(checked: Validator, value: Any) -> dict[str, str]:
-    """Name everything that is wrong with a value: JSON pointer to a sentence with the remedy."""
+    """Name everything that is wrong with a value, of very many faults the first: JSON pointer to a sentence."""
     found: dict[str, str] = {}
     for error in checked.iter_errors(value):
         place = "".join(f"/{escape(str(step))}" for step in error.absolute_path)
         for step, message in _sentences(error):
             found.setdefault(place + step, message)
+            if len(found) >= MOST_FAULTS:
+                return found | {"": f"has more faults than these {MOST_FAULTS}"}
     return found
 
 

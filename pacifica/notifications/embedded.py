@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import logging
+from pathlib import Path
 from typing import Any
 
 import cherrypy
@@ -13,6 +14,7 @@ from cherrypy.process.plugins import SimplePlugin
 from . import globals as names
 from . import orm, tasks
 from .config import Settings, get_config, mask_url, use
+from .errors import ConfigError
 from .rest import Request, Root
 
 LOG = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ def log_to_stderr() -> None:
 
 
 def mount(file: str) -> Any:
-    """Mount the application with a CherryPy file on top of our own."""
+    """Mount the application with a CherryPy file on top of our own; raises ``ConfigError`` if there is no such file."""
+    if not Path(file).is_file():
+        raise ConfigError(f"{file}: there is no such file (the CherryPy file)")
     application = cherrypy.tree.mount(Root(), "/", names.DEFAULT_CHERRYPY_CONFIG)
     application.merge(file)
     application.request_class = Request
@@ -91,7 +95,10 @@ def serve_uwsgi() -> bool:
     except ImportError:
         return False
     prepare(get_config())
-    if get_config().embedded:
+    if get_config().embedded and uwsgi.worker_id() > 0:
+        # Loaded after the fork (--lazy-apps).
+        _after_fork()
+    elif get_config().embedded:
         uwsgi.post_fork_hook = _after_fork
     return True
 

@@ -231,4 +231,5 @@ def usable_extensions(extensions: Mapping[str, Any]) -> dict[str, Any]:
 
 def unusable_extensions(extensions: Mapping[str, Any]) -> list[str]:
     """Name those extensions that a 1.0 event can't carry: core attributes, and names that are not ``[a-z0-9]+``."""
-    return [name for name in extensions if name.lower() not in usable_extensions(extensions)]
+    usable = usable_extensions(extensions)
+    return [name for name in extensions if name.lower() not in usable]

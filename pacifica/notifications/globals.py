@@ -17,7 +17,7 @@ HOME = Path("~/.pacifica-notifications").expanduser()
 #: The INI file with the service's settings; it need not exist.
 CONFIG_FILE = os.environ.get("NOTIFICATIONS_CONFIG") or str(HOME / "config.ini")
 
-#: The CherryPy file to mount ``rest.Root`` with; always one that exists, see ``__getattr__``.
+#: The CherryPy file to mount ``rest.Root`` with: what ``NOTIFICATIONS_CPCONFIG`` names, or one that exists.
 CHERRYPY_CONFIG: str
 
 #: The CherryPy file that is used where the operator has none.
@@ -45,5 +45,6 @@ def __getattr__(name: str) -> str:
     """Find the CherryPy file when it is asked for, so that importing this module looks at no file."""
     if name != "CHERRYPY_CONFIG":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    chosen = os.environ.get("NOTIFICATIONS_CPCONFIG") or str(HOME / "cpconfig.ini")
-    return chosen if Path(chosen).is_file() else DEFAULT_CHERRYPY_CONFIG
+    chosen = os.environ.get("NOTIFICATIONS_CPCONFIG")
+    usual = HOME / "cpconfig.ini"
+    return chosen or (str(usual) if usual.is_file() else DEFAULT_CHERRYPY_CONFIG)

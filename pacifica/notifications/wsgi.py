@@ -15,6 +15,7 @@ from typing import Any
 import cherrypy
 
 from . import globals as names
+from . import tasks
 from .config import load, use
 from .embedded import log_to_stderr, mount, prepare, serve_uwsgi
 from .errors import Unavailable
@@ -50,6 +51,8 @@ class Application:
         try:
             prepare(self._settings, patient=False)
             self._prepared = True
+            # What was accepted before the last end of the process waits for nobody's event.
+            tasks.wake()
         except (Unavailable, OperationalError) as error:
             LOG.warning("service.waiting error=%s", error)
 

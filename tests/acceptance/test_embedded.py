@@ -155,6 +155,18 @@ def test_every_fault_of_the_settings_is_one_line(folder: Path) -> None:
     assert not (folder / "home" / ".pacifica-notifications").exists()
 
 
+def test_a_cherrypy_file_that_is_named_must_exist(folder: Path) -> None:
+    """NOTIFICATIONS_CPCONFIG with the name of no file is refused, like that of the settings."""
+    missing = folder / "missing.conf"
+
+    with program(folder, "-p", str(free_port()), NOTIFICATIONS_CPCONFIG=str(missing)) as service:
+        status = service.wait(60)
+
+    assert status not in (0, None)
+    assert f"{missing}: there is no such file" in service.log
+    assert "Traceback" not in service.log
+
+
 @pytest.mark.parametrize("part", ["service", "worker"])
 def test_an_older_schema_is_refused(folder: Path, part: str) -> None:
     """A database of an older release is left as it is: service and worker refuse it and name the command."""

@@ -18,7 +18,11 @@ from tests.support.target import Held, RecordingTarget
 from tests.support.wait import until
 
 #: How many processes are asked for beside the master, and how uWSGI is told.
-PROCESSES = pytest.mark.parametrize("args", [[], ["--processes", "3"]], ids=["one process", "three processes"])
+PROCESSES = pytest.mark.parametrize(
+    "args",
+    [[], ["--processes", "3"], ["--lazy-apps", "--processes", "2"]],
+    ids=["one process", "three processes", "loaded after the fork"],
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="uWSGI: needs a POSIX system")
 

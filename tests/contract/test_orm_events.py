@@ -251,7 +251,7 @@ def test_events_are_found_by_time_or_by_uuid() -> None:
 
     assert [row.uuid for row in newest] == [made[3], made[2]]
     assert [row.uuid for row in named] == [made[3], made[0]]
-    assert EventLog.texts([made[0]]).keys() == {made[0]}
+    assert EventLog.by_uuid([made[0]]).keys() == {made[0]}
 
 
 def test_an_event_is_shown_without_what_only_routing_uses() -> None:

@@ -118,6 +118,17 @@ def test_a_worker_that_vanished_while_asking_is_replaced() -> None:
     assert claim(question).allowed is True
 
 
+def test_a_question_given_back_is_anybodys_at_once() -> None:
+    """A worker that stops while it asks gives the question back; nobody has to wait for its lease."""
+    question = stored(), "alice"
+    first = claim(question)
+
+    first.release()
+
+    second = claim(question)
+    assert (second.asking, second.unanswered) == (True, 0)
+
+
 def test_a_late_failure_does_not_undo_an_answer() -> None:
     """What was answered stays answered."""
     question = stored(), "alice"

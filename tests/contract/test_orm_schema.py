@@ -126,42 +126,64 @@ def test_a_making_that_breaks_off_leaves_nothing(monkeypatch: pytest.MonkeyPatch
     assert OrmSync.update_tables()
 
 
-#: Waits for a line on its input, so that all of them start at once, then makes the tables and says what it did.
+#: For each database waits for a line on its input, so that all start at once, then makes the tables and says so.
 SYNC = """
 import sys
 from pacifica.notifications import orm
-orm.initialize()
-print("ready", flush=True)
-sys.stdin.readline()
-print(orm.OrmSync.update_tables(), flush=True)
+from pacifica.notifications.config import Database, Settings
+for url in sys.argv[1:]:
+    orm.initialize(Settings(database=Database(url)))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(orm.OrmSync.update_tables(), flush=True)
 """
 
 
 def test_many_that_make_tables_at_once_do_no_harm(empty: str, tmp_path: Path) -> None:
     """Of processes that make the tables at once one does, and none fails."""
-    environ = clean_environment(tmp_path / "home", PEEWEE_URL=empty)
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", SYNC], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
+    # SQLite's files are made as well, and cost nothing: the more of them, the surer two processes meet.
+    urls = [empty, *(f"{empty}-{number}" for number in range(20) if empty.startswith("sqlite"))]
+    log = tmp_path / "log"
+    with log.open("w") as errors:
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", SYNC, *urls],
+                env=clean_environment(tmp_path / "home"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            for _ in range(4)
+        ]
     try:
-        assert [process.stdout.readline() for process in running if process.stdout] == ["ready\n"] * 4
-        for process in running:
-            assert process.stdin
-            process.stdin.write("\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=60)[0].strip() for process in running]
+        for url in urls:
+            assert [said(process) for process in running] == ["ready"] * 4, log.read_text()
+            for process in running:
+                go_on(process)
+            found = sorted(said(process) for process in running)
+            assert found == ["False", "False", "False", "True"], f"{url}: {log.read_text()}"
     finally:
         for process in running:
             process.kill()
             process.communicate()
 
-    assert sorted(said) == ["False", "False", "False", "True"]
     with orm.session():
         assert NotificationSystem.is_equal()
         assert orm.SubscriptionRevision.select().count() == 1
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints, nothing after its end."""
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    """Give a process the line that it waits for."""
+    assert process.stdin
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 def test_sqlite_keeps_what_it_was_given(sqlite_url: str) -> None:

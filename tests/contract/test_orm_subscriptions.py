@@ -146,6 +146,17 @@ def test_disabling_keeps_the_first_time_and_reviving_clears_the_reason() -> None
     assert (third.disabled, third.error, third.failing_since, third.failures) == (None, None, None, 0)
 
 
+def test_reviving_what_is_enabled_forgets_no_failure() -> None:
+    """What GET gave may be sent back as often as one likes: `disabled` null of an enabled one is no revival."""
+    row = again(subscription())
+    EventMatch.failed(row.uuid, orm.now())
+
+    same = orm.change(again(row), {"disabled": False, "name": "same"})
+
+    assert same is not None
+    assert (same.failures, same.failing_since is None) == (1, False)
+
+
 def test_another_target_starts_without_failures() -> None:
     """What failed at the old target does not count against the new one."""
     row = again(subscription())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 
 from pacifica.notifications import orm
@@ -13,6 +16,7 @@ from tests.support import tables
 from tests.support.doors import Doors
 from tests.support.ports import free_port
 from tests.support.processes import Command, Result, write_config
+from tests.support.servers import PostgreSQL
 
 from .conftest import Run
 
@@ -118,6 +122,24 @@ def test_missing_settings_file(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (255, "")
     assert done.stderr == f"{command.config_file}: there is no such file\n"
+
+
+def test_database_where_no_tables_may_be_made(tmp_path: Path, run: Run, postgresql_server: PostgreSQL) -> None:
+    """Since PostgreSQL 15 an ordinary user may make no tables in the schema public: `dbsync` says what is missing."""
+    url = postgresql_server.create_database()
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE ordinary LOGIN")
+    parts = urlsplit(url)
+    theirs = parts._replace(netloc=f"ordinary@{parts.hostname}:{parts.port}").geturl()
+    file = write_config(tmp_path / "config.ini", {"database.peewee_url": theirs})
+
+    done = run(file, "dbsync")
+    postgresql_server.drop_database(url)
+
+    assert (done.returncode, done.stdout) == (-1, "")
+    (line,) = done.stderr.splitlines()
+    assert "permission denied" in line
+    assert "GRANT CREATE ON SCHEMA public" in line
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("receiver", "config")])

@@ -460,6 +460,7 @@ def test_values_are_found_by_their_names_in_the_file() -> None:
             "postgresql:///db?user=me&password=secret&sslmode=require",
             "postgresql:///db?user=me&password=***&sslmode=require",
         ),
+        ("postgresql://me:sec/ret@h:5432/db", "postgresql://me:***@h:5432/db"),
         ("mysql://h/db?passwd=secret", "mysql://h/db?passwd=***"),
         ("http://localhost:8181", "http://localhost:8181"),
         ("sqlite:////var/db@home:1/a.db", "sqlite:////var/db@home:1/a.db"),

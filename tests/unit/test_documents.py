@@ -271,3 +271,19 @@ def test_names_become_steps_of_pointers(name: str) -> None:
 
     assert "/" not in step
     assert step.replace("~1", "/").replace("~0", "~") == name.encode("utf-8", "replace").decode()
+
+
+def test_a_string_without_end_is_read_once() -> None:
+    """Counting the nesting takes one pass, also over a string that never ends: no body can hold the service."""
+    body = b"[" * 100 + b'"' + b'\\"' * 500_000
+
+    with pytest.raises(InvalidBody, match="not JSON"):
+        documents.read(body)
+
+
+def test_of_very_many_faults_the_first_are_named() -> None:
+    """An answer about a body with thousands of faults stays small, and says that there are more."""
+    found = documents.faults(documents.validator(SCHEMA), {f"unknown{number}": 1 for number in range(5000)})
+
+    assert len(found) == documents.MOST_FAULTS + 1
+    assert "more faults" in found[""]

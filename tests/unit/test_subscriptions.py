@@ -418,3 +418,10 @@ def test_the_published_schema_says_the_same(body: dict[str, Any], valid: bool) -
         subscriptions.validate(body)
     else:
         assert faults(body)
+
+
+def test_hints_about_very_many_extensions() -> None:
+    """Advice about as many extensions as a body can hold is given in one pass over them."""
+    hints = subscriptions.hints({"extensions": {f"not-usable-{number}": 1 for number in range(40_000)}})
+
+    assert len(hints) == 1

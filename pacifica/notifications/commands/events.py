@@ -16,14 +16,13 @@ from ..config import Settings
 from .output import complain, write_json
 
 
-def _day_ago() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None) - timedelta(days=1)
+def _moment(text: str | None, options: Namespace, ago: timedelta) -> datetime:
+    """Read a date of the command line, in UTC, or count back from the database's clock.
 
-
-def _moment(text: str | None, options: Namespace, default: datetime) -> datetime:
-    """Read a date of the command line, in UTC; raises ``ValueError`` that shows the form."""
+    Raises ``ValueError`` that shows the form.
+    """
     if text is None:
-        return default
+        return orm.now() - ago
     try:
         return datetime.strptime(text, options.date_format)  # noqa: DTZ007 - UTC, as the help says
     except ValueError:
@@ -33,9 +32,9 @@ def _moment(text: str | None, options: Namespace, default: datetime) -> datetime
 
 def eventget(options: Namespace, settings: Settings) -> bool:
     """Print events, newest first, with what became of them; false if a uuid is unknown."""
-    start = _moment(options.start_date, options, _day_ago())
-    end = _moment(options.end_date, options, datetime.now(UTC).replace(tzinfo=None))
     with orm.session():
+        start = _moment(options.start_date, options, timedelta(days=1))
+        end = _moment(options.end_date, options, timedelta(0))
         limit = max(options.limit, len(options.uuid))
         rows = orm.EventLog.between(options.uuid, start, end, limit)
         deliveries: dict[UUID, list[orm.EventLogMatch]] = {row.uuid: [] for row in rows}
@@ -89,9 +88,9 @@ def _described(
 
 def eventpurge(options: Namespace, settings: Settings) -> bool:
     """Remove events with their deliveries; what is not finished is left and counted unless forced."""
-    older_than = _moment(options.older_than_date, options, _day_ago())
     purged = 0
     with orm.session():
+        older_than = _moment(options.older_than_date, options, timedelta(days=1))
         purge = orm.Purge(options.uuid, older_than, options.force)
         removable, left = purge.count()
         with click.progressbar(length=removable, label="removing events", file=sys.stderr) as bar:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from .. import orm, runner, tasks
 from ..config import Settings
+from ..delivery import WAITS
 from ..retry import State
 from .output import complain, write_json, write_table
 
@@ -19,7 +20,7 @@ _PATIENCE = 30.0
 def eventretry(options: Namespace, settings: Settings) -> bool:
     """Send again what is dead or refused, with ``--all`` what was delivered too; true if all of it arrived."""
     with orm.session():
-        known = orm.EventLog.texts(options.uuid)
+        known = orm.EventLog.by_uuid(options.uuid)
         unknown = [uuid for uuid in options.uuid if uuid not in known]
         again = _send_again(list(known), options.all)
     for uuid in unknown:
@@ -65,7 +66,8 @@ def _see_to_it(events: list[UUID], again: dict[UUID, int], settings: Settings) -
 
 
 def _has_outcome(row: orm.EventLogMatch, attempts: int) -> bool:
-    return bool(row.state != State.PENDING or row.attempts > attempts or (row.lease is None and row.reason))
+    given_up = row.lease is None and row.reason not in (None, WAITS)
+    return bool(row.state != State.PENDING or row.attempts > attempts or given_up)
 
 
 def _report(options: Namespace, outcomes: Iterable[orm.EventLogMatch]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee
 
-from .database import DB, initialize, initialized
+from .database import DB, dialect, initialize, initialized
 
 
 class BaseModel(peewee.Model):
@@ -24,7 +24,7 @@ class BaseModel(peewee.Model):
         """Open this thread's connection; an open one stays."""
         if not initialized():
             initialize()
-        DB.connect(reuse_if_open=True)
+        dialect().connect()
 
     @classmethod
     def database_close(cls) -> None:

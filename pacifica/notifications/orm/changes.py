@@ -17,11 +17,11 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
     None if the row was changed or deleted since it was read. Disabling holds what is pending, reviving releases it.
     """
     with transaction():
-        at = now()
+        revision, at = SubscriptionRevision.take(), now()
         written = columns(members, row.disabled, at)
         if written.get("target_url", row.target_url) != row.target_url:
             written |= {"failing_since": None, "failures": 0}
-        if not _write(row, written | {"updated": at}):
+        if not _write(row, revision, written | {"updated": at}):
             return None
         if written.get("disabled"):
             EventLogMatch.hold(row.uuid)
@@ -33,8 +33,8 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
 def remove(row: EventMatch) -> bool:
     """Delete softly and cancel what is pending; False if the row was changed or deleted since it was read."""
     with transaction():
-        at = now()
-        if not _write(row, {"deleted": at, "updated": at}):
+        revision, at = SubscriptionRevision.take(), now()
+        if not _write(row, revision, {"deleted": at, "updated": at}):
             return False
         EventLogMatch.cancel(row.uuid)
     return True
@@ -46,20 +46,19 @@ def disable(uuid: UUID, reason: str, target_url: str | None = None) -> bool:
     With ``target_url`` it happened with that target: False if the subscription has another one by now.
     """
     with transaction():
+        # First, so that nobody changes the row between its reading and its writing.
+        revision, at = SubscriptionRevision.take(), now()
         row = EventMatch.get_by_id(uuid)
         if row.disabled is not None or row.deleted is not None:
             return False
         if target_url is not None and row.target_url != target_url:
             return False
-        at = now()
-        if not _write(row, {"disabled": at, "error": reason, "updated": at}):
-            return False
+        _write(row, revision, {"disabled": at, "error": reason, "updated": at})
         EventLogMatch.hold(uuid)
     return True
 
 
-def _write(row: EventMatch, written: Mapping[str, Any]) -> bool:
-    """Write columns under the next revision, unless somebody else wrote since the row was read."""
-    revision = SubscriptionRevision.take()
+def _write(row: EventMatch, revision: int, written: Mapping[str, Any]) -> bool:
+    """Write columns under a revision that was taken for it, unless somebody else wrote since the row was read."""
     unchanged = (EventMatch.uuid == row.uuid) & (EventMatch.revision == row.revision) & EventMatch.deleted.is_null()
     return bool(EventMatch.update(**written, revision=revision).where(unchanged).execute())

@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 DB = peewee.DatabaseProxy()
 
 #: What is raised when the database is away, restarts, or is too busy to answer.
-AWAY = (peewee.OperationalError, peewee.InterfaceError, pool.MaxConnectionsExceeded)
+AWAY = (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError, pool.MaxConnectionsExceeded)
 
 
 class WrongSchema(peewee.OperationalError):
@@ -51,6 +51,10 @@ class Dialect:
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool of connections; raises ``MissingDriver`` that names the extra."""
         raise NotImplementedError
+
+    def connect(self) -> bool:
+        """Open this thread's connection; False if it is open already."""
+        return bool(DB.connect(reuse_if_open=True))
 
     def alone(self) -> AbstractContextManager[None]:
         """Run a block as one transaction that no other process runs at the same time: a change of tables."""
@@ -89,6 +93,17 @@ class Sqlite(Dialect):
             check_same_thread=False,
             **parameters,
         )
+
+    def connect(self) -> bool:
+        """Open it; where others turn a new file to its write-ahead log at the same time SQLite itself does not wait."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return super().connect()
+            except peewee.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -159,8 +174,9 @@ def initialize(settings: Settings | None = None) -> None:
     _dialect = _DIALECTS[url.partition("://")[0]]()
     try:
         parameters = db_url.parse(url)
-    except ValueError as error:
-        raise ConfigError(f"database.peewee_url: {mask_url(url)}: {error}") from None
+    except ValueError:
+        remedy = "is no URL; percent-encode what a user or password has of /, @, : and #"
+        raise ConfigError(f"database.peewee_url: {mask_url(url)} {remedy}") from None
     for name in ("user", "password"):
         if name in parameters:
             parameters[name] = unquote(parameters[name])
@@ -187,7 +203,7 @@ def session() -> Iterator[None]:
     if not initialized():
         initialize()
     try:
-        mine = DB.connect(reuse_if_open=True)
+        mine = _dialect.connect()
         try:
             yield
         except WrongSchema:

@@ -110,7 +110,7 @@ class EventLog(BaseModel):
         return (cls.uuid == self.uuid) & (cls.lease == self.lease) & cls.route_at.is_null(False)
 
     @classmethod
-    def texts(cls, uuids: Iterable[UUID]) -> dict[UUID, EventLog]:
+    def by_uuid(cls, uuids: Iterable[UUID]) -> dict[UUID, EventLog]:
         """Give the rows with these uuids."""
         return {row.uuid: row for row in cls.select().where(cls.uuid.in_(list(uuids)))}
 

@@ -160,7 +160,7 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
             written[name] = json.dumps(members[name], ensure_ascii=False)
     if members.get("disabled"):
         written["disabled"] = disabled or at
-    elif "disabled" in members:
+    elif "disabled" in members and disabled is not None:
         written |= {"disabled": None, "error": None, "failing_since": None, "failures": 0}
     return written
 

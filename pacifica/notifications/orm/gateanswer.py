@@ -83,6 +83,11 @@ class GateAnswer(BaseModel):
         at = now() + timedelta(seconds=delay)
         cls.update(ask_at=at, status=status, lease=None, unanswered=cls.unanswered + 1).where(self._held()).execute()
 
+    def release(self) -> None:
+        """Give a question back that was not asked to the end, for anybody to ask at once."""
+        cls = type(self)
+        cls.update(ask_at=now(), lease=None).where(self._held()).execute()
+
     def _held(self) -> peewee.Expression:
         cls = type(self)
         return (cls.id == self.id) & (cls.lease == self.lease)

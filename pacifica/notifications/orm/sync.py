@@ -7,7 +7,7 @@ from typing import ClassVar
 import peewee
 
 from ..config import get_config
-from ..errors import Unavailable
+from ..errors import ConfigError, Unavailable
 from .base import BaseModel
 from .database import DB, WrongSchema, dialect, insert_missing, session, wait_until_up
 from .eventlog import EventLog
@@ -28,9 +28,8 @@ class NotificationSystem(BaseModel):
     @classmethod
     def get_version(cls) -> Version:
         """Give the version that the database has; without a table it is (0, 0)."""
-        if not cls.table_exists():
-            return (0, 0)
-        parts = {row.part: row.value for row in cls.select()}
+        with session():
+            parts = {row.part: row.value for row in cls.select()} if cls.table_exists() else {}
         return parts.get("major", 0), parts.get("minor", 0)
 
     @classmethod
@@ -92,7 +91,14 @@ class OrmSync:
         """
         with session(), dialect().alone():
             if cls.is_empty():
-                cls._create()
+                try:
+                    cls._create()
+                except peewee.ProgrammingError as error:
+                    reason = str(error).strip().partition("\n")[0]
+                    raise ConfigError(
+                        f"the tables can't be made: {reason}; in PostgreSQL the user of database.peewee_url needs:"
+                        " GRANT CREATE ON SCHEMA public TO that user"
+                    ) from error
                 return True
             found = NotificationSystem.get_version()
             if found < cls.versions[-1]:
