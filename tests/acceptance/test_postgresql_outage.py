@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.conftest import serving
@@ -133,3 +134,30 @@ def test_a_database_that_stays_away_is_told_in_one_line(tmp_path: Path, part: ty
     assert "secret" not in process.log
     assert "Traceback" not in process.log
     process.close()
+
+
+def test_a_frozen_postgresql_does_not_silence_the_live_check(
+    tmp_path: Path, postgresql: PostgreSQL, database: str, redis_url: str
+) -> None:
+    """While PostgreSQL holds its connections and says nothing, `/health/live` answers; afterwards all goes on."""
+    settings = {"database.peewee_url": database, "celery.broker_url": redis_url, "notifications.policy_url": ""}
+    assert Command(tmp_path, settings).run("dbsync").returncode == 0
+
+    with Service(tmp_path, settings) as web:
+        assert "database" not in web.get("/health/live").json()
+        frozen = [
+            psutil.Process(postgresql.process.pid),
+            *psutil.Process(postgresql.process.pid).children(recursive=True),
+        ]
+        for process in frozen:
+            process.suspend()
+        try:
+            answers = [web.get("/health/live", timeout=15) for _ in range(6)]
+        finally:
+            for process in frozen:
+                process.resume()
+
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert {answer.json()["database"] for answer in answers} == {"does not answer"}
+        until(lambda: "database" not in web.get("/health/live").json(), 60, "the database to be heard again")
+        assert web.get("/health/ready").status_code == 200

@@ -169,7 +169,7 @@ def test_a_user_called_like_a_folder_stays_below_events(user: str, scripted: Gat
     assert [request.path for request in target.requests()] == [f"/events/{user}"]
 
 
-@pytest.mark.parametrize(("root", "path"), [("/root", "/root/events/alice"), ("/root/", "/root/events/alice")])
+@pytest.mark.parametrize(("root", "path"), [("/base", "/base/events/alice"), ("/base/", "/base/events/alice")])
 def test_the_servers_root_may_be_below_a_path(root: str, path: str, target: RecordingTarget) -> None:
     """The setting is the server's root, with a slash at its end or without."""
     gate = PolicyGate(target.url(root), Limits(20, 20))

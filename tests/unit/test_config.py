@@ -50,7 +50,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "celery.broker_url": ("pyamqp://", "pyamqp://"),
     "celery.backend_url": ("rpc://", "rpc://"),
     "notifications.user_header": ("X-User", "X-User"),
-    "notifications.policy_url": ("https://policy.example:8181/root/", "https://policy.example:8181/root"),
+    "notifications.policy_url": ("https://policy.example:8181/base/", "https://policy.example:8181/base"),
     "notifications.naive_times": ("Yes", True),
     "database.peewee_url": ("postgres://me:p%40ss@db:5432/notify", "postgresql://me:p%40ss@db:5432/notify"),
     "database.connect_attempts": ("3", 3),

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 #: Seconds after which a client may try again while the database is away.
 RETRY_AFTER = 5
 #: Bytes of a body that is too large which are still read, so that the client reads the answer.
-_SWALLOW = 64 * 1024 * 1024
+LONGEST_REST = 64 * 1024 * 1024
 
 #: The one place where an error becomes a status.
 _STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
@@ -128,7 +128,7 @@ def _read(longest: int) -> bytes:
     except (OSError, ValueError) as error:
         raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
     if len(found) > longest:
-        _swallow(stream, _SWALLOW)
+        _swallow(stream, LONGEST_REST)
         raise too_large
     if length is not None and len(found) < length:
         raise errors.InvalidBody(f"the body has {len(found)} of {length} bytes; send it again, whole")
@@ -137,7 +137,7 @@ def _read(longest: int) -> bytes:
 
 def _swallow(stream: Any, length: int) -> None:
     """Read on and forget, because a client that can't finish sending does not read why."""
-    left = min(length, _SWALLOW)
+    left = min(length, LONGEST_REST)
     try:
         while left > 0 and (chunk := stream.read(min(left, 65536))):
             left -= len(chunk)

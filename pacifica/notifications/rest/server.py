@@ -8,8 +8,8 @@ import cherrypy
 from cheroot.server import HeaderReader, comma_separated_headers  # type: ignore[attr-defined] # of its stub
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
-#: Bytes of a body that no answer needs which are still read, so that the client reads the answer.
-LONGEST_REST = 64 * 1024 * 1024
+from .answers import LONGEST_REST
+
 #: Connections that may wait to be taken; one more waits a second or several until its client knocks again.
 BACKLOG = 128
 
