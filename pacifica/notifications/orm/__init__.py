@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from peewee import OperationalError
+from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove
-from .database import DB, disconnect, initialize, now, session, transaction, wait_until_up
+from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -18,6 +18,7 @@ from .worker import Worker
 __all__ = [
     "DB",
     "BaseModel",
+    "DatabaseError",
     "DeliveryAttempt",
     "EventLog",
     "EventLogMatch",
@@ -39,6 +40,7 @@ __all__ = [
     "initialize",
     "now",
     "remove",
+    "repeated",
     "require_schema",
     "session",
     "transaction",

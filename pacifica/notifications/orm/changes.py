@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from .database import now, transaction
+from .database import now, repeated, transaction
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision, columns
 
 
+@repeated
 def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
     """Write the members of a PUT, as ``subscriptions.validate`` gives them, and give the row as it is then.
 
@@ -30,6 +31,7 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
         return EventMatch.get_by_id(row.uuid)
 
 
+@repeated
 def remove(row: EventMatch) -> bool:
     """Delete softly and cancel what is pending; False if the row was changed or deleted since it was read."""
     with transaction():
@@ -40,6 +42,7 @@ def remove(row: EventMatch) -> bool:
     return True
 
 
+@repeated
 def disable(uuid: UUID, reason: str, target_url: str | None = None) -> bool:
     """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already.
 

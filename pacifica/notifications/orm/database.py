@@ -1,27 +1,26 @@
-"""The connection to the database, and every statement that differs from one database to another."""
+"""The connection to the database: opened, held, given back; and what is asked of any table."""
 
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from threading import RLock
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 import peewee
 from playhouse import db_url, pool
 
-from ..config import Settings, get_config, mask_url, require_driver
+from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
+from .dialects import DB as DB
+from .dialects import DIALECTS, Dialect, Sqlite
 
 LOG = logging.getLogger(__name__)
-
-#: The database of the process; ``initialize`` says which it is.
-DB = peewee.DatabaseProxy()
 
 #: What is raised when the database is away, restarts, or is too busy to answer.
 AWAY = (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError, pool.MaxConnectionsExceeded)
@@ -31,130 +30,15 @@ class WrongSchema(peewee.OperationalError):
     """The database answers, but its tables are not those of this release."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How often a transaction is begun anew that the database broke off.
+_TRIES = 10
+
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
-class Dialect:
-    """The statements that one database wants in its own way."""
-
-    #: An expression that gives the time now by the database's clock: UTC, without a zone.
-    clock: str
-    #: What lets workers that claim at the same time take different rows; nothing where writers queue anyway.
-    skip_locked = "FOR UPDATE SKIP LOCKED"
-    #: Whether an index can be limited to some rows.
-    partial_indexes = True
-    #: What the threads of one process queue at before they write.
-    turn: AbstractContextManager[Any] = nullcontext()
-    #: Whether looking before claiming is cheaper than claiming nothing.
-    look_first = False
-
-    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
-        """Make the pool of connections; raises ``MissingDriver`` that names the extra."""
-        raise NotImplementedError
-
-    def connect(self) -> bool:
-        """Open this thread's connection; False if it is open already."""
-        return bool(DB.connect(reuse_if_open=True))
-
-    def alone(self) -> AbstractContextManager[None]:
-        """Run a block as one transaction that no other process runs at the same time: a change of tables."""
-        raise NotImplementedError
-
-
-class Sqlite(Dialect):
-    """SQLite: one writer at a time, who takes the lock when the transaction begins."""
-
-    clock = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
-    skip_locked = ""
-    look_first = True
-
-    def __init__(self) -> None:
-        """Let threads queue here: SQLite itself lets them sleep and try again, which takes many times as long."""
-        self.turn = RLock()
-
-    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
-        """Make the pool, and the folder of the file if it is missing; raises ``ConfigError`` if there can't be one."""
-        name = parameters.pop("database")
-        if name in ("", ":memory:"):
-            raise ConfigError("database.peewee_url: must name a file; a database in memory is not shared by threads")
-        path = Path(name).expanduser()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"database.peewee_url: can't make the folder {path.parent}: {error.strerror}") from error
-        return pool.PooledSqliteDatabase(
-            str(path),
-            max_connections=settings.database.max_connections,
-            timeout=30,
-            # FULL: a commit survives the loss of power, not only of the process.
-            pragmas={"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "busy_timeout": 30000},
-            lock_type="IMMEDIATE",
-            # The pool hands a connection to one thread at a time, but not always to the same.
-            check_same_thread=False,
-            **parameters,
-        )
-
-    def connect(self) -> bool:
-        """Open it; where others turn a new file to its write-ahead log at the same time SQLite itself does not wait."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return super().connect()
-            except peewee.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.01)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the write lock."""
-        with transaction():
-            yield
-
-
-class Postgresql(Dialect):
-    """PostgreSQL."""
-
-    clock = "(clock_timestamp() AT TIME ZONE 'UTC')"
-    #: Key of the advisory lock that a change of tables holds; any number that no other application uses.
-    lock = 0x70616369
-
-    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
-        """Make the pool; a server that went silent is found out in seconds."""
-        require_driver("psycopg2", "postgresql", "database.peewee_url")
-        defaults = {
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 20000,
-            "application_name": "pacifica-notifications",
-        }
-        return pool.PooledPostgresqlDatabase(
-            max_connections=settings.database.max_connections, timeout=10, **{**defaults, **parameters}
-        )
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold an advisory lock."""
-        with transaction():
-            DB.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self.lock,))
-            yield
-
-
-class Mariadb(Dialect):
-    """MariaDB and MySQL: the name is known, its tables are not made by this release."""
-
-    clock = "UTC_TIMESTAMP(6)"
-    partial_indexes = False
-
-    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
-        """Refuse, after the driver was looked for."""
-        require_driver("pymysql", "mariadb", "database.peewee_url")
-        raise ConfigError("database.peewee_url: mysql:// is not supported by this release; use postgresql://")
-
-
-_DIALECTS: Mapping[str, type[Dialect]] = {"sqlite": Sqlite, "postgresql": Postgresql, "mysql": Mariadb}
 _dialect: Dialect = Sqlite()
 
 
@@ -171,12 +55,15 @@ def initialize(settings: Settings | None = None) -> None:
     global _dialect
     settings = settings or get_config()
     url = settings.database_url
-    _dialect = _DIALECTS[url.partition("://")[0]]()
+    _dialect = DIALECTS[url.partition("://")[0]]()
     try:
         parameters = db_url.parse(url)
     except ValueError:
         remedy = "is no URL; percent-encode what a user or password has of /, @, : and #"
         raise ConfigError(f"database.peewee_url: {mask_url(url)} {remedy}") from None
+    # An older name of it, which peewee has for MariaDB's driver.
+    if "passwd" in parameters:
+        parameters["password"] = parameters.pop("passwd")
     for name in ("user", "password"):
         if name in parameters:
             parameters[name] = unquote(parameters[name])
@@ -219,7 +106,7 @@ def session() -> Iterator[None]:
     except WrongSchema:
         raise
     except AWAY as error:
-        raise Unavailable(f"the database does not answer ({_first_line(error)})") from error
+        raise Unavailable(f"the database does not answer ({said(error)})") from error
 
 
 @contextmanager
@@ -229,20 +116,23 @@ def transaction() -> Iterator[None]:
         yield
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def said(error: Exception) -> str:
+    """Give what the database says of an error, in one line, without the number that MariaDB's driver puts before it."""
+    text = error.args[-1] if error.args else ""
+    return str(text).strip().partition("\n")[0] or type(error).__name__
 
 
 def wait_until_up(settings: Settings) -> None:
     """Wait for the database as long as ``connect_attempts`` and ``connect_wait`` say.
 
-    Raises ``Unavailable`` after the last attempt.
+    Raises ``Unavailable`` after the last attempt, ``ConfigError`` for a server that can't be used as it is.
     """
     attempts, wait = settings.database.connect_attempts, settings.database.connect_wait
     for attempt in range(1, attempts + 1):
         try:
             with session():
                 DB.execute_sql("SELECT 1")
+                _dialect.check(settings)
             return
         except Unavailable as error:
             if attempt == attempts:
@@ -263,6 +153,29 @@ def clock() -> peewee.SQL:
     return peewee.SQL(_dialect.clock)
 
 
+def repeated(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that is one transaction begin anew when the database broke it off in favour of another.
+
+    Within a larger transaction it fails at once, because all of that is broken off.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        for tried in range(_TRIES):
+            within = DB.in_transaction()
+            try:
+                return function(*args, **kwargs)
+            except AWAY as error:
+                if within or tried == _TRIES - 1 or not _dialect.broke_off(error):
+                    raise
+            # Not in step with the others, and out of their way when there are many.
+            time.sleep(random.uniform(0, min(0.01 * 2**tried, 0.5)))  # noqa: S311 - no secret
+        raise AssertionError  # the last try has returned or raised
+
+    return run
+
+
+@repeated
 def claim(
     model: type[peewee.Model], due: peewee.Expression, order: peewee.Field, limit: int, values: Mapping[str, Any]
 ) -> list[Any]:
@@ -292,7 +205,11 @@ def locking(query: peewee.ModelSelect) -> peewee.ModelSelect:
 
 
 def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int:
-    """Insert the rows that break no unique index, leave out the others, and count what was inserted."""
+    """Insert the rows that break no unique index, leave out the others, and count what was inserted.
+
+    Outside a transaction it is one of its own, which spares the database's word about its begin and end.
+    """
     if not rows:
         return 0
-    return int(model.insert_many(rows).on_conflict_ignore().as_rowcount().execute())
+    with _dialect.turn:
+        return _dialect.insert_missing(model.insert_many(rows))

@@ -12,7 +12,7 @@ import peewee
 
 from ..events import Event
 from .base import BaseModel
-from .database import claim, clock, insert_missing, now, transaction
+from .database import claim, clock, insert_missing, locking, now, repeated, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class EventLog(BaseModel):
 
     uuid = peewee.UUIDField(primary_key=True, default=uuid4)
     jsondata = peewee.TextField()
-    created = peewee.DateTimeField()
+    created = peewee.DateTimeField(index=True)
     content_type = peewee.CharField(default="application/json")
     source = peewee.CharField(max_length=512, null=True, index=True)
     event_id = peewee.CharField(null=True, index=True)
@@ -47,6 +47,7 @@ class EventLog(BaseModel):
     lease = peewee.UUIDField(null=True)
 
     @classmethod
+    @repeated
     def store(cls, event: Event, refuse_conflict: bool = False) -> Stored:
         """Store an event in one transaction, or find the row that has it already.
 
@@ -67,9 +68,9 @@ class EventLog(BaseModel):
             "created": clock(),
             "route_at": clock(),
         }
+        if insert_missing(cls, [row]):
+            return Stored(row["uuid"])
         with transaction():
-            if insert_missing(cls, [row]):
-                return Stored(row["uuid"])
             there = cls._uuid_of(cls.identity == event.identity)
             if there:
                 return Stored(there, duplicate=True)
@@ -93,6 +94,7 @@ class EventLog(BaseModel):
         values = {"lease": uuid4(), "route_at": at + timedelta(seconds=lease)}
         return claim(cls, cls.route_at <= at, cls.route_at, limit, values)
 
+    @repeated
     def renew(self, lease: float) -> bool:
         """Hold a claimed event for another ``lease`` seconds; False if somebody else has it by now."""
         cls = type(self)
@@ -108,6 +110,12 @@ class EventLog(BaseModel):
     def _held(self) -> peewee.Expression:
         cls = type(self)
         return (cls.uuid == self.uuid) & (cls.lease == self.lease) & cls.route_at.is_null(False)
+
+    @classmethod
+    def lock(cls, uuids: Iterable[UUID]) -> list[UUID]:
+        """Keep events until the transaction ends from being removed or added to; give those that are there."""
+        rows = locking(cls.select(cls.uuid).where(cls.uuid.in_(list(uuids))).order_by(cls.uuid))
+        return [row.uuid for row in rows]
 
     @classmethod
     def by_uuid(cls, uuids: Iterable[UUID]) -> dict[UUID, EventLog]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ import peewee
 
 from ..retry import Outcome, State
 from .base import BaseModel
-from .database import claim, clock, insert_missing, now
+from .database import claim, clock, insert_missing, locking, now, repeated
 from .eventlog import EventLog
 from .eventmatch import EventMatch
 
@@ -94,7 +94,8 @@ class EventLogMatch(BaseModel):
         return claim(cls, due, cls.next_attempt_at, limit, values)
 
     @classmethod
-    def renew(cls, deliveries: Iterable[EventLogMatch], lease: float) -> None:
+    @repeated
+    def renew(cls, deliveries: Sequence[EventLogMatch], lease: float) -> None:
         """Hold claimed deliveries for another ``lease`` seconds, those that nobody else has by now."""
         claims: dict[UUID, list[UUID]] = {}
         for delivery in deliveries:
@@ -113,11 +114,16 @@ class EventLogMatch(BaseModel):
         """
         ordered = sorted(settlements, key=lambda settlement: settlement.delivery.uuid)
         at = now()
+        wanted = cls.select(cls.uuid).where(cls.uuid.in_([each.delivery.uuid for each in ordered])).order_by(cls.uuid)
+        # Locked, also those that are somebody else's: nobody removes one before its attempt is written.
+        there = {row.uuid for row in locking(wanted)}
+        # Most of them come to the same.
+        alike: dict[tuple[UUID, tuple[tuple[str, object], ...]], list[UUID]] = {}
         for settlement in ordered:
-            cls.update(**_columns(settlement, at)).where(
-                (cls.uuid == settlement.delivery.uuid) & (cls.lease == settlement.delivery.lease)
-            ).execute()
-        there = {row.uuid for row in cls.select(cls.uuid).where(cls.uuid.in_([each.delivery.uuid for each in ordered]))}
+            key = settlement.delivery.lease, tuple(_columns(settlement, at).items())
+            alike.setdefault(key, []).append(settlement.delivery.uuid)
+        for (lease, columns), uuids in alike.items():
+            cls.update(**dict(columns)).where(cls.uuid.in_(uuids) & (cls.lease == lease)).execute()
         DeliveryAttempt.add((each for each in ordered if each.delivery.uuid in there), at, keep_answer)
 
     @classmethod
@@ -161,23 +167,31 @@ class EventLogMatch(BaseModel):
 
         A subscription may be revived while a worker that read it before puts a delivery on hold.
         """
+        before = now() - timedelta(seconds=longest)
+        reason = "held for a disabled subscription for longer than retention.held"
+        ended = {"state": State.DEAD, "reason": reason, "finished": clock(), "lease": None}
+        enabled = EventMatch.disabled.is_null() & EventMatch.deleted.is_null()
+        return cls._write_held(EventMatch.disabled < before, ended) + cls._write_held(
+            enabled, {"next_attempt_at": clock()}
+        )
+
+    @classmethod
+    def _write_held(cls, subscriptions: peewee.Expression, written: Mapping[str, object]) -> int:
+        """Write columns into what is held for some subscriptions, and count it.
+
+        Looked up first, because for an UPDATE that asks another table MariaDB reads, and locks, all there is.
+        """
         held = cls._pending() & cls.next_attempt_at.is_null()
-        long_disabled = EventMatch.select(EventMatch.uuid).where(
-            EventMatch.disabled < now() - timedelta(seconds=longest)
-        )
-        ended = (
-            cls.update(
-                state=State.DEAD,
-                reason="held for a disabled subscription for longer than retention.held",
-                finished=clock(),
-                lease=None,
-            )
-            .where(held & cls.event_match.in_(long_disabled))
-            .execute()
-        )
-        enabled = EventMatch.select(EventMatch.uuid).where(EventMatch.disabled.is_null() & EventMatch.deleted.is_null())
-        freed = cls.update(next_attempt_at=clock()).where(held & cls.event_match.in_(enabled)).execute()
-        return int(ended + freed)
+        theirs = cls.event_match.in_(EventMatch.select(EventMatch.uuid).where(subscriptions))
+        count = 0
+        while uuids := [row.uuid for row in cls.select(cls.uuid).where(held & theirs).limit(500)]:
+            count += cls._write_all(held & cls.uuid.in_(uuids), written)
+        return count
+
+    @classmethod
+    @repeated
+    def _write_all(cls, where: peewee.Expression, written: Mapping[str, object]) -> int:
+        return int(cls.update(**written).where(where).execute())
 
     @classmethod
     def reopen(cls, delivery: EventLogMatch) -> None:
@@ -193,12 +207,17 @@ class EventLogMatch(BaseModel):
 
     @classmethod
     def replay_of(cls, delivery: EventLogMatch) -> None:
-        """Add a new delivery of the same event for the same subscription, with the next replay number."""
+        """Add a new delivery of the same event for the same subscription, with the next replay number.
+
+        Nothing is added to one that was purged meanwhile.
+        """
         last = (
             cls.select(peewee.fn.MAX(cls.replay))
             .where((cls.event_log == delivery.event_log_id) & (cls.event_match == delivery.event_match_id))
             .scalar()
         )
+        if last is None:
+            return
         cls.add(delivery.event_log_id, [delivery.event_match_id], replay=int(last) + 1)
 
     @classmethod
@@ -234,6 +253,7 @@ def _shown(answer: bytes) -> str | None:
 class DeliveryAttempt(BaseModel):
     """One try to send a delivery: when, how long in seconds, and its status or why there was none."""
 
+    id = peewee.BigAutoField()
     delivery = peewee.ForeignKeyField(EventLogMatch, backref="tries")
     attempt = peewee.IntegerField()
     started = peewee.DateTimeField()

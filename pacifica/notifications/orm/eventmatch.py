@@ -12,7 +12,7 @@ import peewee
 
 from ..subscriptions import VERSION, masked
 from .base import BaseModel, plain
-from .database import now, transaction
+from .database import now, repeated, transaction
 
 #: The members of a subscription's answer, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -74,6 +74,7 @@ class EventMatch(BaseModel):
         return found
 
     @classmethod
+    @repeated
     def add(cls, user: str, members: Mapping[str, Any]) -> EventMatch:
         """Store a new subscription, members as ``subscriptions.validate`` gives them."""
         with transaction():
@@ -117,6 +118,11 @@ class EventMatch(BaseModel):
             created, uuid = after
             wanted = wanted.where((cls.created > created) | ((cls.created == created) & (cls.uuid > uuid)))
         return list(wanted.order_by(cls.created, cls.uuid).limit(limit))
+
+    @classmethod
+    def undeleted(cls) -> list[EventMatch]:
+        """Give all subscriptions that are not deleted, each user's together."""
+        return list(cls.select().where(cls.deleted.is_null()).order_by(cls.user, cls.created, cls.uuid))
 
     @classmethod
     def changed_since(cls, revision: int) -> tuple[int, list[EventMatch]]:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import peewee
 
 from .base import BaseModel
-from .database import claim, insert_missing, now, transaction
+from .database import claim, insert_missing, now, repeated, transaction
 from .eventlog import EventLog
 
 #: An event and the user whose right to see it is in question.
@@ -24,6 +24,7 @@ class GateAnswer(BaseModel):
     ``unanswered`` counts how often there was no answer.
     """
 
+    id = peewee.BigAutoField()
     event_log = peewee.ForeignKeyField(EventLog, backref="gate_answers")
     user = peewee.CharField()
     allowed = peewee.BooleanField(null=True)
@@ -43,14 +44,30 @@ class GateAnswer(BaseModel):
         """Give a row for each question, and take those that nobody answered or is asking for ``lease`` seconds.
 
         A row with ``allowed`` is answered. One without, with ``lease`` set and ``asking`` true, is the caller's to
-        ask. Any other is being asked, or not to be asked before ``ask_at``.
+        ask. Any other is being asked, or not to be asked before ``ask_at``. There is none about an event that was
+        purged.
         """
         wanted = set(questions)
+        try:
+            return cls._claim(wanted, lease)
+        except peewee.IntegrityError:
+            there = EventLog.by_uuid({event for event, _ in wanted})
+            left = {question for question in wanted if question[0] in there}
+            if left == wanted:
+                raise
+        return cls.claim(left, lease) if left else {}
+
+    @classmethod
+    @repeated
+    def _claim(cls, wanted: set[Question], lease: float) -> dict[Question, GateAnswer]:
         token = uuid4()
         with transaction():
             at = now()
+            # Looked for first, because a row that is not inserted uses up an id all the same.
+            known = {(row.event_log_id, row.user) for row in cls.select().where(cls._any_of(wanted))}
             fresh = [
-                {"event_log": event, "user": user, "first_asked": at, "ask_at": at} for event, user in sorted(wanted)
+                {"event_log": event, "user": user, "first_asked": at, "ask_at": at}
+                for event, user in sorted(wanted - known)
             ]
             insert_missing(cls, fresh)
             open_questions = cls._any_of(wanted) & cls.allowed.is_null() & (cls.ask_at <= at)
@@ -72,17 +89,20 @@ class GateAnswer(BaseModel):
             pairs = [reduce(operator.or_, pairs[at : at + 2]) for at in range(0, len(pairs), 2)]
         return cls.event_log.in_(list(events)) & cls.user.in_(list(users)) & pairs[0]
 
+    @repeated
     def answer(self, allowed: bool, status: int) -> None:
         """Keep what the policy server said."""
         cls = type(self)
         cls.update(allowed=allowed, status=status, lease=None).where(self._held()).execute()
 
+    @repeated
     def postpone(self, delay: float, status: int | None) -> None:
         """Note that there was no answer; ask again after ``delay`` seconds."""
         cls = type(self)
         at = now() + timedelta(seconds=delay)
         cls.update(ask_at=at, status=status, lease=None, unanswered=cls.unanswered + 1).where(self._held()).execute()
 
+    @repeated
     def release(self) -> None:
         """Give a question back that was not asked to the end, for anybody to ask at once."""
         cls = type(self)

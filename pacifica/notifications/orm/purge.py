@@ -9,7 +9,7 @@ from uuid import UUID
 import peewee
 
 from ..retry import State
-from .database import locking, transaction
+from .database import locking, repeated, transaction
 from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .gateanswer import GateAnswer
@@ -37,13 +37,30 @@ class Purge:
 
     def batch(self, size: int = 500) -> int:
         """Remove some, in one transaction; 0 when nothing is left to remove."""
+        while some := self._some(self._removable, size):
+            removed = self._remove(some)
+            if removed:
+                return removed
+        return 0
+
+    @repeated
+    def _remove(self, uuids: Sequence[UUID]) -> int:
+        """Remove those of these events that can still be removed, and count them."""
+        row = EventLogMatch
         with transaction():
-            uuids = [row.uuid for row in EventLog.select(EventLog.uuid).where(self._removable).limit(size)]
-            # Locked first, so that no worker adds an attempt to one of them in between.
-            locked = locking(EventLogMatch.select(EventLogMatch.uuid).where(EventLogMatch.event_log.in_(uuids)))
-            deliveries = [row.uuid for row in locked]
-            DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(deliveries)).execute()
-            EventLogMatch.delete().where(EventLogMatch.event_log.in_(uuids)).execute()
-            GateAnswer.delete().where(GateAnswer.event_log.in_(uuids)).execute()
-            EventLog.delete().where(EventLog.uuid.in_(uuids)).execute()
-        return len(uuids)
+            locked = EventLog.lock(uuids)
+            # These too, so that no worker adds an attempt to one of them, and nobody sends one again.
+            deliveries = list(locking(row.select(row.uuid, row.event_log).where(row.event_log.in_(locked))))
+            # What somebody sent again before that is left.
+            removed = self._some(self._removable & EventLog.uuid.in_(locked), len(locked))
+            gone = set(removed)
+            tries = [each.uuid for each in deliveries if each.event_log_id in gone]
+            DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(tries)).execute()
+            row.delete().where(row.event_log.in_(removed)).execute()
+            GateAnswer.delete().where(GateAnswer.event_log.in_(removed)).execute()
+            EventLog.delete().where(EventLog.uuid.in_(removed)).execute()
+        return len(removed)
+
+    @staticmethod
+    def _some(where: peewee.Expression, size: int) -> list[UUID]:
+        return [event.uuid for event in EventLog.select(EventLog.uuid).where(where).limit(size)]

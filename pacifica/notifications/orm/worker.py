@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import peewee
 
 from .base import BaseModel
-from .database import clock, insert_missing, now, transaction
+from .database import clock, insert_missing, now, repeated, transaction
 
 
 class Worker(BaseModel):
@@ -18,18 +18,20 @@ class Worker(BaseModel):
     seen = peewee.DateTimeField(index=True)
 
     @classmethod
+    @repeated
     def beat(cls, name: str, holder: str, stale: float) -> bool:
         """Say that ``holder`` is at work under a name; False while another process was seen there lately.
 
         ``stale`` is in seconds: how long a silent holder keeps the name.
         """
         with transaction():
-            if insert_missing(cls, [{"name": name, "holder": holder, "seen": clock()}]):
-                return True
             mine = (cls.holder == holder) | (cls.seen < now() - timedelta(seconds=stale))
-            return bool(cls.update(holder=holder, seen=clock()).where((cls.name == name) & mine).execute())
+            if cls.update(holder=holder, seen=clock()).where((cls.name == name) & mine).execute():
+                return True
+            return bool(insert_missing(cls, [{"name": name, "holder": holder, "seen": clock()}]))
 
     @classmethod
+    @repeated
     def leave(cls, name: str, holder: str) -> None:
         """Give a name up."""
         cls.delete().where((cls.name == name) & (cls.holder == holder)).execute()
@@ -46,6 +48,7 @@ class Worker(BaseModel):
         return cls.select().where(cls.seen >= now() - timedelta(seconds=seconds)).exists()
 
     @classmethod
+    @repeated
     def forget_older(cls, seconds: float) -> None:
         """Drop the names of workers that were not seen for so long."""
         cls.delete().where(cls.seen < now() - timedelta(seconds=seconds)).execute()

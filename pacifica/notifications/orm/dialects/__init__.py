@@ -1,0 +1,15 @@
+"""What differs from one database to another: a class for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .base import DB, Dialect
+from .mariadb import Mariadb
+from .postgresql import Postgresql
+from .sqlite import Sqlite
+
+#: By the scheme of ``database.peewee_url``.
+DIALECTS: Mapping[str, type[Dialect]] = {"sqlite": Sqlite, "postgresql": Postgresql, "mysql": Mariadb}
+
+__all__ = ["DB", "DIALECTS", "Dialect", "Sqlite"]

@@ -1,0 +1,126 @@
+"""What every database has to offer beyond what peewee gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import peewee
+
+from ...config import Settings
+
+#: The database of the process; ``initialize`` says which it is.
+DB = peewee.DatabaseProxy()
+
+
+#: Seconds for which a connection that was given back counts as alive without being asked.
+FRESH = 1.0
+
+
+class Rested:
+    """Makes a pool ask a connection whether it is alive only after it lay unused for a while.
+
+    peewee asks each time, and lets all threads wait for the answer. One that died within that second is found out by
+    its next statement, as one that dies in use is.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool as it is made without this."""
+        self._given_back: dict[int, float] = {}
+        super().__init__(*args, **kwargs)
+
+    def _can_reuse(self, conn: Any) -> bool:
+        self._given_back[id(conn)] = time.monotonic()
+        return bool(super()._can_reuse(conn))  # type: ignore[misc]
+
+    def _is_closed(self, conn: Any) -> bool:
+        fresh = time.monotonic() - self._given_back.pop(id(conn), 0.0) < FRESH
+        return not fresh and bool(super()._is_closed(conn))  # type: ignore[misc]
+
+
+class Dialect:
+    """The statements that one database wants in its own way."""
+
+    #: An expression that gives the time now by the database's clock: UTC, without a zone.
+    clock: str
+    #: What lets workers that claim at the same time take different rows; nothing where writers queue anyway.
+    skip_locked = "FOR UPDATE SKIP LOCKED"
+    #: Whether an index can be limited to some rows.
+    partial_indexes = True
+    #: What stands behind the columns of every table that is made.
+    table_settings: Sequence[str] = ()
+    #: What the threads of one process queue at before they write.
+    turn: AbstractContextManager[Any] = nullcontext()
+    #: Whether looking before claiming is cheaper than claiming nothing.
+    look_first = False
+    #: Which rights a change of tables needs.
+    rights = "the user of database.peewee_url must be allowed to change tables"
+    #: Gives the names of triggers, and their tables.
+    triggers: str
+    #: What stands before the names of tables while others take their place: of the old ones, and of the new ones.
+    old, new = "dbsync_old_", ""
+
+    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
+        """Make the pool of connections; raises ``MissingDriver`` that names the extra."""
+        raise NotImplementedError
+
+    def connect(self) -> bool:
+        """Open this thread's connection; False if it is open already."""
+        return bool(DB.connect(reuse_if_open=True))
+
+    def check(self, settings: Settings) -> None:
+        """Look whether the server's own settings go with ours; raises ``ConfigError``."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Run a block that no other process runs at the same time: a change of tables.
+
+        It is one transaction where the database can change tables in one.
+        """
+        raise NotImplementedError
+
+    def broke_off(self, error: BaseException) -> bool:
+        """Tell whether the database ended a transaction because another one stood in its way, and both may go on."""
+        return False
+
+    def lacks_rights(self, error: Exception) -> bool:
+        """Tell whether the user of the database may not do what was tried."""
+        return isinstance(error, peewee.ProgrammingError)
+
+    def insert_missing(self, query: peewee.Insert) -> int:
+        """Insert the rows that break no unique index, leave out the others, and count what was inserted."""
+        return int(query.on_conflict_ignore().as_rowcount().execute())
+
+    def dependents(self, names: Collection[str]) -> list[str]:
+        """Name what somebody else made that hangs on these tables, and would be lost with them."""
+        found = [f"the trigger {name}" for name, table in DB.execute_sql(self.triggers).fetchall() if table in names]
+        others = [table for table in DB.get_tables() if table not in names]
+        referring = [table for table in others if any(key.dest_table in names for key in DB.get_foreign_keys(table))]
+        return found + [f"the table {table}" for table in referring]
+
+    def set_aside(self, names: Iterable[str]) -> None:
+        """Make room for new tables: give these old ones their names with ``old``."""
+        for name in names:
+            self._free_names(name)
+            DB.execute_sql(f"ALTER TABLE {name} RENAME TO {self.old}{name}")
+
+    def _free_names(self, table: str) -> None:
+        """Let what belongs to a new table have the names that an old table uses."""
+        raise NotImplementedError
+
+    def put_in_place(self, old: Sequence[str], new: Sequence[str]) -> None:
+        """Let the new tables be the only ones; ``old`` are those that were set aside, each after what it refers to."""
+        for name in reversed(old):
+            DB.execute_sql(f"DROP TABLE {self.old}{name}")
+
+    def portion(self) -> int:
+        """Give how many bytes of text one statement may insert, of many rows."""
+        return 4_000_000
+
+    def widen_id(self, table: str) -> None:
+        """Let the column ``id`` of a table count beyond 2,147,483,647."""
+        raise NotImplementedError
+
+    def clear_away(self, names: Sequence[str]) -> None:
+        """Drop what an interruption left beside tables of these names, each after what it refers to."""

@@ -1,0 +1,126 @@
+"""PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+from playhouse import pool
+
+from ...config import Settings, require_driver
+from ...errors import ConfigError
+from .base import DB, Dialect, Rested
+
+
+class _Database(Rested, pool.PooledPostgresqlDatabase):
+    """The pool."""
+
+
+class Postgresql(Dialect):
+    """PostgreSQL."""
+
+    clock = "(clock_timestamp() AT TIME ZONE 'UTC')"
+    rights = (
+        "in PostgreSQL the user of database.peewee_url must own the tables that are there and needs:"
+        " GRANT CREATE ON SCHEMA public TO that user"
+    )
+    #: Key of the advisory lock that a change of tables holds; any number that no other application uses.
+    lock = 0x70616369
+
+    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
+        """Make the pool; a server that went silent is found out in seconds."""
+        require_driver("psycopg2", "postgresql", "database.peewee_url")
+        defaults = {
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20000,
+            "application_name": "pacifica-notifications",
+        }
+        return _Database(max_connections=settings.database.max_connections, timeout=10, **{**defaults, **parameters})
+
+    def check(self, settings: Settings) -> None:
+        """Look whether the database takes every character."""
+        ((encoding,),) = DB.execute_sql("SHOW server_encoding").fetchall()
+        if encoding != "UTF8":
+            raise ConfigError(
+                f"database.peewee_url: the database has the encoding {encoding}, which can't hold every character; make"
+                " one with: createdb --encoding=UTF8 --template=template0 NAME, and move what is in this one with"
+                " pg_dump and psql"
+            )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold an advisory lock."""
+        with DB.atomic():
+            DB.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self.lock,))
+            yield
+
+    def broke_off(self, error: BaseException) -> bool:
+        """Tell a deadlock."""
+        return isinstance(error, peewee.OperationalError) and "deadlock detected" in str(error)
+
+    def dependents(self, names: Collection[str]) -> list[str]:
+        """Ask the catalogue, which knows views of both kinds, and tables of other schemas."""
+        hanging = (
+            "WITH ours AS (SELECT unnest(%s::regclass[])::oid AS oid)"
+            " SELECT CASE relkind WHEN 'r' THEN 'the table ' ELSE 'the view ' END || hanging.oid::regclass"
+            " FROM pg_class AS hanging WHERE oid IN ("
+            "SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND confrelid IN (SELECT oid FROM ours)"
+            " UNION SELECT ev_class FROM pg_rewrite JOIN pg_depend ON objid = pg_rewrite.oid"
+            " WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass"
+            " AND refobjid IN (SELECT oid FROM ours)"
+            ") AND oid NOT IN (SELECT oid FROM ours)"
+            " UNION SELECT 'the trigger ' || tgname FROM pg_trigger"
+            " WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM ours)"
+        )
+        return [name for (name,) in DB.execute_sql(hanging, (list(names),)).fetchall()]
+
+    def set_aside(self, names: Iterable[str]) -> None:
+        """Rename them; whatever still writes to them waits, and then fails."""
+        for name in names:
+            DB.execute_sql(f"LOCK TABLE {name}")
+        super().set_aside(names)
+
+    def put_in_place(self, old: Sequence[str], new: Sequence[str]) -> None:
+        """Let the new tables belong to whom the old ones belonged to, and be open to whom those were open to."""
+        added = [name for name in new if name not in old]
+        for name in old:
+            owner, me = DB.execute_sql(
+                "SELECT quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user::text) FROM pg_class"
+                " WHERE oid = %s::regclass",
+                (self.old + name,),
+            ).fetchone()
+            if owner != me:
+                for table in new:
+                    DB.execute_sql(f"ALTER TABLE {table} OWNER TO {owner}")
+            granted = DB.execute_sql(
+                "SELECT privilege_type,"
+                " CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
+                " FROM pg_class, aclexplode(relacl) WHERE oid = %s::regclass AND grantee <> relowner",
+                (self.old + name,),
+            )
+            # What is open to somebody of the subscriptions is, of the tables that were not there before.
+            opened = [name, *(added if name == "eventmatch" else [])]
+            for right, role in granted.fetchall():
+                for table in opened:
+                    DB.execute_sql(f"GRANT {right} ON {table} TO {role}")
+                if right == "INSERT" and name == "eventmatch":
+                    DB.execute_sql(f"GRANT USAGE ON SEQUENCE deliveryattempt_id_seq, gateanswer_id_seq TO {role}")
+        super().put_in_place(old, new)
+
+    def widen_id(self, table: str) -> None:
+        """Widen the column, and what counts for it."""
+        DB.execute_sql(f"ALTER TABLE {table} ALTER COLUMN id TYPE BIGINT")
+        DB.execute_sql(f"ALTER SEQUENCE {table}_id_seq AS BIGINT")
+
+    def _free_names(self, table: str) -> None:
+        """Rename indexes and drop references: a name that is taken makes PostgreSQL choose another."""
+        for index in DB.get_indexes(table):
+            DB.execute_sql(f'ALTER INDEX "{index.name}" RENAME TO "{self.old}{index.name}"')
+        references = "SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass"
+        for (name,) in DB.execute_sql(references, (table,)).fetchall():
+            DB.execute_sql(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')

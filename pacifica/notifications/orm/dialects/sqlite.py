@@ -1,0 +1,94 @@
+"""SQLite."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import peewee
+from playhouse import pool
+
+from ...config import Settings
+from ...errors import ConfigError
+from .base import DB, Dialect
+
+
+def _text(moment: datetime) -> str:
+    """Write a time with all its decimals: times are texts here, and only those of one width compare as times do."""
+    return moment.isoformat(" ", "microseconds")
+
+
+sqlite3.register_adapter(datetime, _text)
+
+
+class Sqlite(Dialect):
+    """SQLite: one writer at a time, who takes the lock when the transaction begins."""
+
+    clock = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+    skip_locked = ""
+    look_first = True
+    triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
+
+    def __init__(self) -> None:
+        """Let threads queue here: SQLite itself lets them sleep and try again, which takes many times as long."""
+        self.turn = RLock()
+
+    def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
+        """Make the pool, and the folder of the file if it is missing; raises ``ConfigError`` if there can't be one."""
+        name = parameters.pop("database")
+        if name in ("", ":memory:"):
+            raise ConfigError("database.peewee_url: must name a file; a database in memory is not shared by threads")
+        path = Path(name).expanduser()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"database.peewee_url: can't make the folder {path.parent}: {error.strerror}") from error
+        return pool.PooledSqliteDatabase(
+            str(path),
+            max_connections=settings.database.max_connections,
+            timeout=30,
+            # FULL: a commit survives the loss of power, not only of the process.
+            pragmas={"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "busy_timeout": 30000},
+            lock_type="IMMEDIATE",
+            # The pool hands a connection to one thread at a time, but not always to the same.
+            check_same_thread=False,
+            **parameters,
+        )
+
+    def connect(self) -> bool:
+        """Open it; where others turn a new file to its write-ahead log at the same time SQLite itself does not wait."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return super().connect()
+            except peewee.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the write lock."""
+        with self.turn, DB.atomic():
+            yield
+
+    def dependents(self, names: Collection[str]) -> list[str]:
+        """Name views as well, which would go on with the old table under its other name."""
+        said = re.compile(rf"\b({'|'.join(names)})\b")
+        return super().dependents(names) + [f"the view {view.name}" for view in DB.get_views() if said.search(view.sql)]
+
+    def widen_id(self, table: str) -> None:
+        """Leave it: it counts to 9,223,372,036,854,775,807 anyway."""
+
+    def _free_names(self, table: str) -> None:
+        """Drop indexes: SQLite can't rename them, and those of primary keys have names of their own."""
+        for index in DB.get_indexes(table):
+            if index.sql:
+                DB.execute_sql(f'DROP INDEX "{index.name}"')
