@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import io
 import logging
 import socket
 import sys
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import cherrypy
 
-from . import commands, orm
 from . import globals as names
+from . import orm
 from .config import load
 from .embedded import WorkerPlugin, log_to_stderr, mount, prepare
 from .errors import ConfigError, NotificationsError
@@ -144,6 +145,9 @@ def _sections(file: str) -> list[str]:
 
 def cmd(*argv: str) -> int:
     """Run one of the commands; 0 for true, -1 for false. Without arguments those of the process are read."""
+    # Here, because the service needs none of it, and starts sooner without.
+    from . import commands
+
     return commands.run(*(argv or sys.argv[1:]))
 
 
@@ -151,7 +155,7 @@ def main_script() -> None:
     """Run the service as a program: what can't be used is one line, not a traceback."""
     try:
         sys.exit(main())
-    except (NotificationsError, orm.OperationalError) as error:
+    except (NotificationsError, orm.DatabaseError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -160,7 +164,13 @@ def main_script() -> None:
 def cmd_script() -> None:
     """Run a command as a program."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    sys.exit(cmd())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal can't show must not break off what is being told.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        sys.exit(cmd())
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

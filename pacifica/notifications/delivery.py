@@ -93,12 +93,12 @@ class Courier:
         while not stopping():
             # First, because what could not be written while the database was away has no lease left to protect it.
             self._step()
-            claimed = 0
-            if time.monotonic() >= look_at:
-                claimed = self._claim(only)
+            room = self._room()
+            if room > 0 and (not self.in_hand or time.monotonic() >= look_at):
+                claimed = self._claim(room, only)
                 look_at = 0.0 if claimed else time.monotonic() + _LOOK
-            if not claimed and not self.in_hand:
-                return
+                if not claimed and not self.in_hand:
+                    return
 
     def stop(self, grace: float) -> None:
         """Wait up to ``grace`` seconds for what is in hand; what is left is due again at once, for another worker."""
@@ -128,16 +128,19 @@ class Courier:
         self._settle()
         self._renew()
 
-    def _claim(self, only: Sequence[UUID]) -> int:
-        """Claim what is due, as much as there is room for, and send each on its way."""
+    def _room(self) -> int:
+        """Count what may be claimed now; questions have room of their own.
+
+        A policy server that is silent about one user must not hold the others.
+        """
         delivery = self._settings.delivery
-        # Questions have room of their own: a policy server that is silent about one user must not hold the others.
         asked = sum(len(works) for works in self._at_gate.values())
-        room = min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
-        if room <= 0:
-            return 0
+        return min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
+
+    def _claim(self, room: int, only: Sequence[UUID]) -> int:
+        """Claim what is due, at most ``room``, and send each on its way."""
         with orm.session():
-            claimed = orm.EventLogMatch.claim_due(room, delivery.lease, only)
+            claimed = orm.EventLogMatch.claim_due(room, self._settings.delivery.lease, only)
             if not claimed:
                 return 0
             logged = orm.EventLog.by_uuid({row.event_log_id for row in claimed})
@@ -186,7 +189,10 @@ class Courier:
         answers = orm.GateAnswer.claim(asking, lease)
         at = orm.now()
         for question, works in asking.items():
-            answer = answers[question]
+            # An event that was purged by force takes its deliveries with it.
+            answer = answers.get(question)
+            if answer is None:
+                continue
             if answer.allowed is not None:
                 self._judge_all(works, Verdict(answer.allowed, _said(answer.status), answer.status))
             elif answer.asking:
@@ -200,25 +206,35 @@ class Courier:
 
     def _heed(self) -> None:
         """Keep what the gate said, and act on it."""
-        while self._verdicts:
-            question, verdict = self._verdicts[0]
-            answer = self._asked[question]
-            with orm.session():
-                if verdict.allowed is None:
-                    self._unanswered(question, answer, verdict)
-                else:
-                    answer.answer(verdict.allowed, verdict.status or 0)
-                    self._answered(question, verdict)
-            del self._verdicts[0], self._asked[question]
+        if not self._verdicts:
+            return
+        with orm.session():
+            answered = [(question, verdict) for question, verdict in self._verdicts if verdict.allowed is not None]
+            if answered:
+                self._answered(answered)
+                self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
+            while self._verdicts:
+                question, verdict = self._verdicts[0]
+                self._unanswered(question, self._asked[question], verdict)
+                del self._verdicts[0], self._asked[question]
 
-    def _answered(self, question: orm.Question, verdict: Verdict) -> None:
+    def _answered(self, answered: Sequence[tuple[orm.Question, Verdict]]) -> None:
         """Judge what waited, by its subscription as it is now: asking may have taken long."""
-        works = self._at_gate[question]
-        owners = orm.EventMatch.by_uuid({work.subscription.uuid for work in works})
-        del self._at_gate[question]
-        for work in works:
-            work.subscription = owners[work.subscription.uuid]
-        self._judge_all([work for work in works if self._wanted(work)], verdict)
+        self._keep_answers(answered)
+        waited = {question: self._at_gate[question] for question, _verdict in answered}
+        owners = orm.EventMatch.by_uuid({work.subscription.uuid for works in waited.values() for work in works})
+        for question, verdict in answered:
+            del self._at_gate[question], self._asked[question]
+            for work in waited[question]:
+                work.subscription = owners[work.subscription.uuid]
+            self._judge_all([work for work in waited[question] if self._wanted(work)], verdict)
+
+    @orm.repeated
+    def _keep_answers(self, answered: Sequence[tuple[orm.Question, Verdict]]) -> None:
+        """Keep answers in one transaction."""
+        with orm.transaction():
+            for question, verdict in answered:
+                self._asked[question].answer(bool(verdict.allowed), verdict.status or 0)
 
     def _unanswered(self, question: orm.Question, answer: orm.GateAnswer, verdict: Verdict) -> None:
         """Ask again later, at growing intervals; past ``policy.max_age`` what waits is dead."""
@@ -305,17 +321,23 @@ class Courier:
             return
         results = list(self._results)
         with orm.session():
-            with orm.transaction():
-                disabling = self._count(results)
-                settlements = [result.settlement for result in results]
-                orm.EventLogMatch.settle(settlements, self._settings.delivery.keep_response)
+            disabling = self._record(results)
             self._results = []
-            for settlement in settlements:
-                _log(settlement)
+            for result in results:
+                _log(result.settlement)
             # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.
             for subscription, reason in disabling:
                 if orm.disable(subscription.uuid, reason, subscription.target_url):
                     LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+
+    @orm.repeated
+    def _record(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
+        """Write results in one transaction; give the subscriptions that are to be disabled, with the reason."""
+        with orm.transaction():
+            disabling = self._count(results)
+            settlements = [result.settlement for result in results]
+            orm.EventLogMatch.settle(settlements, self._settings.delivery.keep_response)
+        return disabling
 
     def _count(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
         """Count successes and failures of subscriptions; give those that are to be disabled, with the reason."""
@@ -346,7 +368,7 @@ class Courier:
         lease = self._settings.delivery.lease
         if self.in_hand and time.monotonic() - self._renewed > lease / 3:
             with orm.session():
-                orm.EventLogMatch.renew((work.delivery for work in self.in_hand), lease)
+                orm.EventLogMatch.renew([work.delivery for work in self.in_hand], lease)
             self._renewed = time.monotonic()
 
 

@@ -180,8 +180,10 @@ def _is_time_or_local(value: object) -> bool:
 
 
 def validator(schema: Mapping[str, Any]) -> Validator:
-    """Prepare a JSON Schema (2020-12); its formats are checked, and its patterns are for whole texts."""
-    _Validator.check_schema(schema)
+    """Prepare a JSON Schema (2020-12); its formats are checked, and its patterns are for whole texts.
+
+    The schema itself is not checked, which would take longer than all else that is done at import.
+    """
     return _Validator(schema, format_checker=_CHECKER)
 
 

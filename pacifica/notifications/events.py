@@ -17,6 +17,8 @@ from . import documents
 from .errors import InvalidEvent
 
 _UNPRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+#: The same for what was stored without a look at it: a lone surrogate is no text either.
+_PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
 
 
 def _attribute(description: str, longest: int = 512) -> dict[str, Any]:
@@ -192,6 +194,37 @@ def _version(value: Mapping[str, Any]) -> str:
 @cache
 def _validator(version: str) -> Validator:
     return documents.validator(EVENT_SCHEMA["$defs"][version])
+
+
+#: The attributes that rows are looked up by, under their names in 1.0, with those in 0.1 and their lengths.
+_LOOKED_UP = {
+    "source": ("source", 512),
+    "id": ("eventID", 255),
+    "type": ("eventType", 512),
+    "subject": ("subject", 512),
+}
+
+
+def attributes(text: str) -> dict[str, Any]:
+    """Give ``source``, ``id``, ``type``, ``subject`` and ``time`` of a text as older releases stored it.
+
+    Nothing is an error: what is missing, does not fit, or is of no event at all is None.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        value = {}
+    old = "specversion" not in value
+    found: dict[str, Any] = {}
+    for name, (former, longest) in _LOOKED_UP.items():
+        member = value.get(former if old else name)
+        fits = isinstance(member, str) and 0 < len(member) <= longest and re.fullmatch(_PRINTABLE, member)
+        found[name] = member if fits else None
+    time = value.get("eventTime" if old else "time")
+    found["time"] = documents.rfc3339(time, zone_required=False) if isinstance(time, str) else None
+    return found
 
 
 def with_extensions(text: str, extensions: Mapping[str, Any]) -> str:

@@ -40,6 +40,9 @@ MASK = "***"
 #: Event types of our own; they never go to the policy server.
 OWN_TYPES = "org.pacifica.notifications."
 
+#: Seconds after which a worker that gave no sign of life counts as gone.
+STALE = 20.0
+
 
 def __getattr__(name: str) -> str:
     """Find the CherryPy file when it is asked for, so that importing this module looks at no file."""

@@ -87,11 +87,7 @@ class Router:
 
     def _write(self, matched: list[tuple[orm.EventLog, list[Hashable]]]) -> int:
         """Write what a batch matched; an event that another router has by now is left to it."""
-        routed: list[tuple[UUID, int]] = []
-        with orm.transaction():
-            for event, subscriptions in matched:
-                if event.finish_routing(self._revision):
-                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, subscriptions)))  # type: ignore[arg-type]
+        routed = self._commit(matched)
         for uuid, matches in routed:
             LOG.info("event.routed event=%s revision=%s matches=%s", uuid, self._revision, matches)
         for subscription, reason in self._runaways.items():
@@ -100,6 +96,16 @@ class Router:
             LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
         self._runaways.clear()
         return sum(matches for _uuid, matches in routed)
+
+    @orm.repeated
+    def _commit(self, matched: list[tuple[orm.EventLog, list[Hashable]]]) -> list[tuple[UUID, int]]:
+        """Mark events routed and insert their deliveries in one transaction; count those of each event."""
+        routed: list[tuple[UUID, int]] = []
+        with orm.transaction():
+            for event, subscriptions in matched:
+                if event.finish_routing(self._revision):
+                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, subscriptions)))  # type: ignore[arg-type]
+        return routed
 
     def _failed(self, key: Hashable, error: Exception) -> None:
         """Note an expression that failed on the event at hand; it counts against nobody else."""

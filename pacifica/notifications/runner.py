@@ -14,6 +14,7 @@ from . import gates, orm, targets, transfer
 from .config import Settings
 from .delivery import Courier
 from .errors import Unavailable
+from .globals import STALE
 from .routing import Router
 
 LOG = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ LOOK = 1.0
 BEAT = 5.0
 #: Seconds between two looks for what is held for nobody's sake.
 MEND = 60.0
-#: Seconds after which a worker that gave no sign of life counts as gone.
-STALE = 20.0
 #: Seconds after which a worker that is gone is forgotten.
 FORGOTTEN = 86400.0
 #: Seconds that what is under way has to end when the worker stops.

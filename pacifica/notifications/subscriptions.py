@@ -16,6 +16,8 @@ WRITABLE = ("name", "jsonpath", "target_url", "extensions", "auth", "disabled")
 READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
 REQUIRED = ("name", "jsonpath", "target_url")
 VERSION = "v0.1"
+#: What a user is called: visible ASCII without the comma, with which servers join headers that were sent twice.
+USER = re.compile(r"[!-+\--~]{1,255}")
 #: Members that are left alone when a PUT says what they are.
 _GIVEN = frozenset((*READ_ONLY, "disabled"))
 
@@ -139,7 +141,7 @@ def validate(
     if stored is None:
         faults |= {f"/{name}": "is required" for name in REQUIRED if name not in body}
     wanted = {name: body[name] for name in WRITABLE if name in body}
-    for name, check in (("name", _name(max_name)), ("jsonpath", _jsonpath(bounds)), ("target_url", _target)):
+    for name, check in (("name", _name(max_name)), ("jsonpath", _jsonpath(bounds)), ("target_url", target_faults)):
         if name in wanted and f"/{name}" not in faults:
             faults |= {f"/{name}": message for message in check(wanted[name])}
     if "auth" in wanted and not any(pointer.startswith("/auth") for pointer in faults):
@@ -194,7 +196,7 @@ def _jsonpath(bounds: jsonpath.Bounds | None) -> Any:
     return check
 
 
-def _target(text: str) -> list[str]:
+def target_faults(text: str) -> list[str]:
     """Find what is wrong with a target's URL as a text (RFC 3986; http and https only)."""
     if re.search(r"[\s\\\u0000-\u001f\u007f]", text):
         return ["must hold no spaces, backslashes or control characters; percent-encode them"]

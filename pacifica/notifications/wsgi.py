@@ -18,8 +18,8 @@ from . import globals as names
 from . import tasks
 from .config import load, use
 from .embedded import log_to_stderr, mount, prepare, serve_uwsgi
-from .errors import Unavailable
-from .orm import OperationalError
+from .errors import NotificationsError
+from .orm import DatabaseError
 
 LOG = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ class Application:
         log_to_stderr()
         cherrypy.config.update({"environment": "embedded"})
         self._mounted = mount(names.CHERRYPY_CONFIG)
+        # Where it listens says nothing to a WSGI server; the logs it names are written.
+        cherrypy.config.update(names.CHERRYPY_CONFIG)
+        # Behind a prefix each request says where the application is (PEP 3333); links in answers go there.
+        self._mounted.script_name = None
         self._prepared = serve_uwsgi()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -41,6 +45,7 @@ class Application:
         if not self._prepared:
             with self._guard:
                 self._prepare()
+        environ.setdefault("SCRIPT_NAME", "")
         answer: Iterable[bytes] = self._mounted(environ, start_response)
         return answer
 
@@ -53,7 +58,7 @@ class Application:
             self._prepared = True
             # What was accepted before the last end of the process waits for nobody's event.
             tasks.wake()
-        except (Unavailable, OperationalError) as error:
+        except (NotificationsError, DatabaseError) as error:
             LOG.warning("service.waiting error=%s", error)
 
 

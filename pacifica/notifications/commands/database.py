@@ -2,23 +2,105 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import click
 
 from .. import orm
 from ..config import Settings
+from .differences import KINDS, Difference, differences, sentence
 from .output import complain, write_json
+
+#: Subscriptions of each kind that are named; ``--json`` names all.
+NAMED = 20
 
 
 def dbsync(options: Namespace, settings: Settings) -> bool:
-    """Create the tables; repeatable, and two at once do no harm."""
-    created = orm.OrmSync.update_tables()
-    with orm.session():
-        version = _text(orm.NotificationSystem.get_version())
+    """Create or upgrade the tables; repeatable, and two at once do no harm."""
+    with Bars() as bars:
+        synced = orm.OrmSync.update_tables(options.timezone, bars.progress)
+    upgraded = synced.changed and synced.before is not None
+    found = differences(settings) if upgraded or options.differences else []
+    version, before = _text(synced.now), _text(synced.before) if synced.before else None
     if options.json:
-        write_json({"schema": version, "created": created})
+        write_json(
+            {
+                "schema": version,
+                "before": before,
+                "created": synced.before is None,
+                "upgraded": upgraded,
+                "found": synced.found,
+                "differences": [difference.to_hash() for difference in found],
+            }
+        )
+    elif upgraded:
+        print(f"the tables were upgraded: schema {before} to {version}")
+        for text, count in synced.found.items():
+            print(f"{count} {text}")
     else:
-        print(f"the tables were {'made' if created else 'there already'}: schema {version}")
+        print(f"the tables were {'there already' if synced.before else 'made'}: schema {version}")
+    if not options.json and (upgraded or options.differences):
+        _tell(found)
     return True
+
+
+def _tell(found: list[Difference]) -> None:
+    """Print what behaves differently now, the most urgent first."""
+    if not found:
+        print("no subscription will behave differently but as docs/upgrade.md says for all")
+        return
+    print("What is different about the subscriptions that are there:")
+    counts = Counter(difference.kind for difference in found)
+    for kind in KINDS:
+        if not counts[kind]:
+            continue
+        print(f"\n{counts[kind]} subscription{'s' * (counts[kind] > 1)} {sentence(kind)}:")
+        for difference in [each for each in found if each.kind == kind][:NAMED]:
+            row = difference.subscription
+            print(f"    {row.uuid} {row.user} {row.name!r} {difference.detail}".rstrip())
+        if counts[kind] > NAMED:
+            print(f"    and {counts[kind] - NAMED} more; --json names all")
+
+
+class Bars:
+    """Shows how far an upgrade is: a bar for each table on a terminal, else a line for each tenth."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._table = ""
+        self._bar: Any = None
+        self._tenth = -1
+
+    def __enter__(self) -> Bars:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the last bar."""
+        self._end()
+
+    def progress(self, table: str, done: int, rows: int) -> None:
+        """Take up how many rows of a table are done."""
+        if table != self._table:
+            self._end()
+            self._table, self._tenth = table, -1
+            if sys.stderr.isatty():
+                self._bar = click.progressbar(length=rows, label=table, file=sys.stderr)
+                self._bar.__enter__()
+        if self._bar is not None:
+            self._bar.update(done - self._bar.pos)
+        elif rows and done * 10 // rows > self._tenth:
+            self._tenth = done * 10 // rows
+            complain(f"{datetime.now():%H:%M:%S} {table}: {done} of {rows}")  # noqa: DTZ005 - for whoever looks on
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
 
 
 def dbchk(options: Namespace, settings: Settings) -> bool:

@@ -36,7 +36,7 @@ def run(*argv: str) -> int:
                 with orm.session():
                     orm.require_schema()
         return 0 if options.command(options, settings) else -1
-    except (NotificationsError, orm.OperationalError, ValueError) as error:
+    except (NotificationsError, orm.DatabaseError, ValueError) as error:
         complain(str(error))
         return -1
 
@@ -53,6 +53,16 @@ def make_parser() -> argparse.ArgumentParser:
 
     sync = _add(commands, "dbsync", dbsync, tables=False)
     sync.description = f"{sync.description} Does nothing where they are current."
+    sync.add_argument(
+        "--timezone",
+        metavar="ZONE",
+        help="zone of the times in the tables of a release before 1.0, such as Europe/Berlin (default the machine's)",
+    )
+    sync.add_argument(
+        "--differences",
+        action="store_true",
+        help="name the subscriptions that behave differently from before 1.0",
+    )
     check = _add(commands, "dbchk", dbchk, tables=False)
     check.add_argument("--equal", action="store_true", help="false unless the schema is exactly this release's")
 

@@ -33,10 +33,12 @@ def eventretry(options: Namespace, settings: Settings) -> bool:
     return not unknown and all(row.state == State.DELIVERED for row in outcomes)
 
 
+@orm.repeated
 def _send_again(events: list[UUID], everything: bool) -> dict[UUID, int]:
     """Reopen or replay the latest delivery to each subscription; give their uuids with the attempts so far."""
     wanted = {State.DEAD, State.REFUSED} | ({State.DELIVERED} if everything else set())
     with orm.transaction():
+        events = orm.EventLog.lock(events)
         before = orm.EventLogMatch.of_events(events)
         latest = {(row.event_log_id, row.event_match_id): row for row in sorted(before, key=lambda row: row.replay)}
         chosen = [row for row in latest.values() if row.state in wanted]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import ReferenceType, ref
 
 from ..errors import OutOfTime
 
@@ -45,7 +46,7 @@ class Budget:
 
     def _arm(self) -> None:
         if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="matching-budget", daemon=True)
+            self._watcher = threading.Thread(target=_watch, args=[ref(self)], name="matching-budget", daemon=True)
             self._watcher.start()
         thread = threading.get_ident()
         with self._lock:
@@ -57,17 +58,24 @@ class Budget:
         # Sent but not yet seen here: it must not arrive in somebody else's code.
         _send(threading.get_ident(), None)
 
-    def _watch(self) -> None:
-        while True:
-            time.sleep(self._seconds / 4)
-            with self._lock:
-                if self._watched is None:
-                    continue
+    def look(self) -> float:
+        """End the call that is under way if its time is up; give the seconds until the next look."""
+        with self._lock:
+            if self._watched is not None:
                 thread, limit = self._watched
                 used = _used(thread)
                 if used >= limit:
                     self._watched = thread, used + _AGAIN
                     _send(thread, OutOfTime)
+        return self._seconds / 4
+
+
+def _watch(watched: ReferenceType[Budget]) -> None:
+    """Look after a budget for as long as somebody has it."""
+    while (budget := watched()) is not None:
+        wait = budget.look()
+        del budget
+        time.sleep(wait)
 
 
 def _used(thread: int) -> float:

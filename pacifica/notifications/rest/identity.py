@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 
 import cherrypy
 
 from ..config import get_config
 from ..errors import NoIdentity
+from ..subscriptions import USER
 
-#: Visible ASCII without the comma, with which servers join headers that were sent twice.
-_USER = re.compile(r"[!-+\--~]{1,255}")
 #: What the embedded server alone puts into a request's environment.
 _EMBEDDED = "ACTUAL_SERVER_PROTOCOL"
 #: Signs that a request passed a proxy, which then ought to have named a user.
@@ -34,7 +32,7 @@ def user() -> str:
         raise NoIdentity(
             f"the request names no user: the proxy must send the header {header} (setting notifications.user_header)"
         )
-    if not _USER.fullmatch(sent):
+    if not USER.fullmatch(sent):
         raise NoIdentity(
             f"the header {header} (setting notifications.user_header) must hold one user:"
             " 1 to 255 visible ASCII characters without a comma, sent once"

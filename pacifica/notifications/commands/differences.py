@@ -1,0 +1,134 @@
+"""What an upgrade tells an operator: which of the subscriptions that are there will behave differently now."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import orm, subscriptions
+from ..config import Settings
+from ..errors import InvalidSubscription
+from ..routing import bounds_of
+
+#: Seconds for which the addresses of all targets are asked for, and how many at once.
+PATIENCE, AT_ONCE = 10.0, 16
+
+_WORDS = {
+    "jsonpath": "have a jsonpath that can't be read, and match nothing until their owners send another",
+    "target_url": "have a target_url that is refused today; their deliveries may fail",
+    "address": "have a target at an address that is not public; a later release will refuse it unless targets.allow"
+    " has it",
+    "unknown": "have a target whose address could not be found out in time",
+    "auth": "have an auth that is no such object; their deliveries are dead until their owners send another",
+    "extensions": "have extensions that are no JSON object; their deliveries are dead until their owners send others",
+    "user": "belong to users whose name no header can carry: nobody can see or change them",
+    "default_user": "belong to the default_user, who is now only somebody on the same machine, past no proxy, at the"
+    " embedded server",
+    "disabled": 'were disabled by the older release and stay so; their owners revive them with PUT {"disabled": null}',
+}
+#: The order in which they are told.
+KINDS = tuple(_WORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is different about one subscription; ``kind`` is one of ``KINDS``."""
+
+    kind: str
+    subscription: orm.EventMatch
+    detail: str
+
+    def to_hash(self) -> dict[str, str]:
+        """Give it as JSON has it."""
+        row = self.subscription
+        found = {"kind": self.kind, "subscription": str(row.uuid), "user": row.user, "name": row.name}
+        return found | {"detail": self.detail}
+
+
+def sentence(kind: str) -> str:
+    """Say what is different about some subscriptions, to stand behind that word."""
+    return _WORDS[kind]
+
+
+def differences(settings: Settings) -> list[Difference]:
+    """Find what is different about all subscriptions that are not deleted, in the order of ``KINDS``."""
+    with orm.session():
+        rows = orm.EventMatch.undeleted()
+    found = [difference for row in rows for difference in _of(row, settings)]
+    found += _by_address(rows, settings.targets.allow)
+    return sorted(found, key=lambda difference: KINDS.index(difference.kind))
+
+
+def _of(row: orm.EventMatch, settings: Settings) -> Iterator[Difference]:
+    body: dict[str, Any] = {"name": row.name, "jsonpath": row.jsonpath, "target_url": row.target_url}
+    for name in ("extensions", "auth"):
+        try:
+            body[name] = json.loads(getattr(row, name) or "{}") or {}
+        except ValueError:
+            yield Difference(name, row, "is no JSON")
+    try:
+        subscriptions.validate(body, bounds=bounds_of(settings))
+    except InvalidSubscription as error:
+        for pointer, message in error.faults.items():
+            kind = pointer.split("/")[1]
+            if kind in KINDS:
+                yield Difference(kind, row, message)
+    if not subscriptions.USER.fullmatch(row.user):
+        yield Difference("user", row, f"user {row.user!r}")
+    elif row.user == settings.default.default_user:
+        yield Difference("default_user", row, "")
+    if row.disabled is not None:
+        said = (row.error or "").strip().partition("\n")[0][:80]
+        yield Difference("disabled", row, f"since {row.disabled:%Y-%m-%d %H:%M:%S} UTC {said}".rstrip())
+
+
+def _by_address(rows: Iterable[orm.EventMatch], allowed: Iterable[str]) -> Iterator[Difference]:
+    """Find targets that are not in public ranges, nor in those that the settings allow."""
+    ranges = [ipaddress.ip_network(each) for each in allowed]
+    usable = [row for row in rows if not subscriptions.target_faults(row.target_url)]
+    hosts = {row.uuid: str(urlsplit(row.target_url).hostname) for row in usable}
+    found = _addresses(set(hosts.values()))
+    for row in usable:
+        host = hosts[row.uuid]
+        if host not in found:
+            yield Difference("unknown", row, host)
+        for address in found.get(host, ()):
+            if not address.is_global and not any(address in each for each in ranges if each.version == address.version):
+                yield Difference("address", row, host if host == str(address) else f"{host} is {address}")
+                break
+
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _addresses(hosts: set[str]) -> dict[str, list[Address]]:
+    """Ask for the addresses of hosts, many at once, all of them for no longer than ``PATIENCE``."""
+    waiting, found = sorted(hosts), dict[str, list[Address]]()
+
+    def ask() -> None:
+        while True:
+            try:
+                host = waiting.pop()
+            except IndexError:
+                return
+            try:
+                answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                continue
+            found[host] = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+
+    # Daemons, because a question can't be broken off and must not keep the command from ending.
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(min(AT_ONCE, len(hosts)))]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + PATIENCE
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(found)

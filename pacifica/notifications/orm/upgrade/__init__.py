@@ -1,0 +1,23 @@
+"""The steps from one schema to the next; a step that was shipped is never edited."""
+
+from __future__ import annotations
+
+from .from_0_0 import make_version_table
+from .from_1_0 import add_auth
+from .from_2_0 import make_log_tables
+from .from_3_0 import make_4_0, move_to_4_0
+from .from_4_0 import widen
+from .passage import Passage, Progress, silent, zone_of
+
+__all__ = [
+    "Passage",
+    "Progress",
+    "add_auth",
+    "make_4_0",
+    "make_log_tables",
+    "make_version_table",
+    "move_to_4_0",
+    "silent",
+    "widen",
+    "zone_of",
+]
