@@ -19,17 +19,19 @@ DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
 .NOTPARALLEL:
-.PHONY: help run test services check format docs bench clean
+.PHONY: help run test neighbours services check format docs bench bench-upgrade clean
 
 help:
-	@echo 'make run       start the service                 ARGS="-p 8071" goes to pacifica-notifications'
-	@echo 'make test      run all tests that can run here   ARGS="-k retry" goes to pytest'
-	@echo 'make services  install the servers that the tests can use (Debian), or say how'
-	@echo 'make check     format, lint, types'
-	@echo 'make format    format and repair what lint can repair'
-	@echo 'make docs      build docs/_build/html'
-	@echo 'make bench     run the benchmarks                ARGS goes to benchmarks/run.py'
-	@echo 'make clean     remove all that these made'
+	@echo 'make run            start the service                 ARGS="-p 8071" goes to pacifica-notifications'
+	@echo 'make test           run all tests that can run here   ARGS="-k retry" goes to pytest'
+	@echo 'make neighbours     only the test with the true metadata and policy servers'
+	@echo 'make services       install the servers that the tests can use (Debian), or say how'
+	@echo 'make check          format, lint, types'
+	@echo 'make format         format and repair what lint can repair'
+	@echo 'make docs           build docs/_build/html'
+	@echo 'make bench          compare with release 0.5.2        ARGS="--quick" for a short look'
+	@echo 'make bench-upgrade  measure the upgrade of a large database'
+	@echo 'make clean          remove all that these made'
 	@echo 'PYTHON=python3.12 chooses another Python, 3.11 or newer.'
 
 run: $(RUN)
@@ -38,6 +40,10 @@ run: $(RUN)
 # PYTHONSAFEPATH keeps the checkout off the path of every process, so that the built package is what is tested.
 test: $(TEST)
 	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+
+# Part of `make test` too. Its environment is filled from a package index; PostgreSQL and Redis have to be installed.
+neighbours: $(TEST)
+	PYTHONSAFEPATH=1 $(BIN)/pytest tests/acceptance/test_neighbours.py $(ARGS)
 
 services:
 	@.ci/services
@@ -56,7 +62,10 @@ docs: $(DOCS)
 	@echo 'docs/_build/html/index.html'
 
 bench: $(TEST)
-	@if [ -f benchmarks/run.py ]; then exec $(BIN)/python benchmarks/run.py $(ARGS); else echo 'There is no benchmarks/run.py.'; fi
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-upgrade: $(TEST)
+	$(BIN)/python -m benchmarks.upgrade $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
