@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from .support.databases import KINDS, empty_database
+from .support.environments import require_index
 from .support.missing import missing
 from .support.policy import PolicyServer
 from .support.process import left_running
@@ -23,12 +28,13 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def serving(kind: type[S], *, kept: bool) -> Iterator[S]:
+def serving(kind: Callable[..., S], *, kept: bool) -> Iterator[S]:
     """Give a started server and close it at the end."""
-    reason = kind.available()
+    server = kind(kept=kept)
+    reason = server.available()
     if reason:
         missing(reason)
-    with kind(kept=kept) as server:
+    with server:
         yield server
 
 
@@ -56,6 +62,27 @@ def postgresql_server() -> Iterator[PostgreSQL]:
 def mariadb_server() -> Iterator[MariaDB]:
     """MariaDB, started at its first use."""
     yield from serving(MariaDB, kept=True)
+
+
+#: What a server of another age, or of another taste, has set; a lock is waited for no longer than a second.
+ODD = (
+    "--character-set-server=latin1",
+    "--collation-server=latin1_swedish_ci",
+    "--default-time-zone=+05:00",
+    "--sql-mode=",
+    "--transaction-isolation=SERIALIZABLE",
+    "--innodb-default-row-format=compact",
+    "--innodb-snapshot-isolation=ON",
+    "--innodb-lock-wait-timeout=1",
+    "--lower-case-table-names=1",
+    "--max-allowed-packet=4M",
+)
+
+
+@pytest.fixture(scope="session")
+def odd_mariadb_server() -> Iterator[MariaDB]:
+    """MariaDB with other defaults than those it comes with, started at its first use."""
+    yield from serving(partial(MariaDB, options=ODD), kept=True)
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +122,13 @@ def own_redis() -> Iterator[Redis]:
 def own_rabbitmq() -> Iterator[RabbitMQ]:
     """A started RabbitMQ for one test."""
     yield from serving(RabbitMQ, kept=False)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def own_database_server(request: pytest.FixtureRequest) -> PostgreSQL | MariaDB:
+    """A started database server for one test, once of each kind."""
+    server: PostgreSQL | MariaDB = request.getfixturevalue(f"own_{request.param}")
+    return server
 
 
 # Empty places on the shared servers.
@@ -138,11 +172,41 @@ def rabbitmq_url(rabbitmq_server: RabbitMQ) -> Iterator[str]:
     rabbitmq_server.delete_vhost(url)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=KINDS)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database, each in its turn.
+
+    A module whose rules do not depend on it, or that has other kinds, has a fixture of this name that says why.
+    """
+    found: str = request.param
+    return found
+
+
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest) -> str:
     """The url of an empty database, once for each kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(params=KINDS)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Give the url of another empty database at each call, all of one kind; once for each kind."""
+    numbers = itertools.count(1)
+    with ExitStack() as stack:
+
+        def new() -> str:
+            folder = tmp_path / f"database{next(numbers)}"
+            folder.mkdir()
+            return stack.enter_context(empty_database(request.param, request, folder))
+
+        yield new
+
+
+@pytest.fixture(scope="session")
+def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A package index can be reached."""
+    require_index(tmp_path_factory.mktemp("index"))
 
 
 # The other side.

@@ -59,11 +59,11 @@ class Killer:
             self._failures.append(error)
 
 
-@pytest.fixture(params=["rabbitmq", "redis"])
-def broker(request: pytest.FixtureRequest) -> RabbitMQ | Redis:
-    """A broker of the test's own."""
-    server: RabbitMQ | Redis = request.getfixturevalue(f"own_{request.param}")
-    return server
+@pytest.fixture(params=[("postgresql", "rabbitmq"), ("mariadb", "redis")], ids="-".join)
+def places(request: pytest.FixtureRequest) -> tuple[str, RabbitMQ | Redis]:
+    """The url of an empty database and a broker of the test's own."""
+    database, broker = request.param
+    return request.getfixturevalue(f"{database}_url"), request.getfixturevalue(f"own_{broker}")
 
 
 @pytest.fixture
@@ -74,11 +74,12 @@ def target() -> Iterator[RecordingTarget]:
 
 
 def test_nothing_is_lost_while_workers_die_and_the_broker_forgets(
-    tmp_path: Path, postgresql_url: str, broker: RabbitMQ | Redis, target: RecordingTarget, policy_server: PolicyServer
+    tmp_path: Path, places: tuple[str, RabbitMQ | Redis], target: RecordingTarget, policy_server: PolicyServer
 ) -> None:
     """Every event is one row and gets to every subscription, whatever is killed, restarted or wiped meanwhile."""
+    url, broker = places
     settings = {
-        "database.peewee_url": postgresql_url,
+        "database.peewee_url": url,
         "celery.broker_url": broker.url,
         "notifications.policy_url": policy_server.policy_url,
         "delivery.lease": 2,
@@ -109,7 +110,7 @@ def test_nothing_is_lost_while_workers_die_and_the_broker_forgets(
             until(lambda: len(load.accepted) > EVENTS * 0.6, 60, "more events")
             broker.wipe()
             answers = load.wait(60)
-        until(done(postgresql_url), 90, f"{EVENTS * SUBSCRIPTIONS} deliveries")
+        until(done(url), 90, f"{EVENTS * SUBSCRIPTIONS} deliveries")
         after = owned(webs[1])
         for process in [*workers, *webs]:
             process.stop()
@@ -124,11 +125,11 @@ def test_nothing_is_lost_while_workers_die_and_the_broker_forgets(
     assert killer.kills >= 3
     assert load.statuses == {200: EVENTS}
     assert len({answer.uuid for answer in answers}) == EVENTS
-    assert tables.one(postgresql_url, "SELECT COUNT(*) FROM eventlog") == EVENTS
+    assert tables.one(url, "SELECT COUNT(*) FROM eventlog") == EVENTS
     wanted = itertools.product(range(EVENTS), range(SUBSCRIPTIONS))
     assert by_pair.keys() == {(f"metadata.ingest.{event}", f"/{number}") for event, number in wanted}
     assert all(len(deliveries) == 1 for deliveries in by_pair.values()), "sent again as another delivery"
-    assert tables.states(postgresql_url) == {"delivered": EVENTS * SUBSCRIPTIONS}
+    assert tables.states(url) == {"delivered": EVENTS * SUBSCRIPTIONS}
     assert after == before
     assert len(before) == len(subscriptions)
 

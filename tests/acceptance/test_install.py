@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -17,11 +16,12 @@ from pathlib import Path
 import pytest
 
 import pacifica.notifications
+from tests.support.environments import SMALL, Environment, pip, run
 
 CHECKOUT = Path(__file__).parents[2]
 CI = os.environ.get("CI") == "true"
 BEFORE = "pacifica-notifications==0.5.2"
-OTHERS = ["pacifica-policy==0.8.3", "pacifica-metadata==0.13.0", "pacifica-namespace==0.0.2"]
+OTHERS = ["pacifica-policy==0.8.3", "pacifica-metadata==0.13.0", SMALL]
 #: Pure Python, but in the version that jsonpath2 asks for published as source only.
 PURE_SOURCE = "antlr4-python3-runtime"
 #: Modules of the other parts, such as work with today's libraries.
@@ -41,77 +41,6 @@ POSIX_NAMES = {
 POSIX_ONLY = POSIX_MODULES | {f"{module}.{name}" for module, names in POSIX_NAMES.items() for name in names}
 
 
-class CommandFailed(Exception):
-    """A command ended with an error; the text is the command and the end of what it printed."""
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command away from the checkout and return what it printed; it must succeed."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if done.returncode:
-        words = " ".join(map(str, command))
-        raise CommandFailed(f"{words}\n{done.stdout[-4000:]}{done.stderr[-4000:]}".strip())
-    return done.stdout
-
-
-def pip(*arguments: str | Path, cwd: Path) -> str:
-    """Run the pip of this environment."""
-    return run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments, cwd=cwd)
-
-
-class Environment:
-    """A throw-away virtual environment."""
-
-    def __init__(self, folder: Path) -> None:
-        """Make it, empty."""
-        self.folder = folder
-        run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
-        self.scripts = folder / ("Scripts" if os.name == "nt" else "bin")
-        self.python = self.scripts / "python"
-
-    def install(self, *arguments: str | Path) -> None:
-        """Install into it."""
-        pip("--python", self.python, "install", "--quiet", "--no-compile", *arguments, cwd=self.folder)
-
-    def ask(self, expression: str) -> object:
-        """Return the value of an expression; it may use `importlib` and `metadata`."""
-        source = f"import importlib, json; from importlib import metadata; print(json.dumps({expression}))"
-        return json.loads(run(self.python, "-c", source, cwd=self.folder))
-
-    def file_of(self, module: str) -> Path:
-        """Return the file that a module is imported from."""
-        return Path(str(self.ask(f"importlib.import_module({module!r}).__file__"))).resolve()
-
-    def faults(self) -> list[str]:
-        """Return what pip finds wrong with our requirements here."""
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), "check"]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=600, check=False)
-        return [line for line in done.stdout.splitlines() if line.startswith("pacifica-notifications ")]
-
-
-@pytest.fixture(scope="session")
-def index(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skip at home, and fail in CI, where no package index can be reached."""
-    folder = tmp_path_factory.mktemp("index")
-    try:
-        pip("download", "--retries=1", "--timeout=20", "--no-deps", "--dest", folder, OTHERS[-1], cwd=folder)
-    except CommandFailed as error:
-        reason = f"no package index can be reached: {str(error).splitlines()[-1]}"
-        if CI:
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout's package, so that a build leaves nothing behind."""
@@ -123,7 +52,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(index: None, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(package_index: None, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
@@ -135,7 +64,7 @@ def wheel(index: None, source: Path, tmp_path_factory: pytest.TempPathFactory) -
 def upgraded(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The release before, replaced by a plain install of our wheel, nothing compiled."""
     environment = Environment(tmp_path_factory.mktemp("upgraded") / "venv")
-    environment.install("--no-deps", BEFORE, OTHERS[-1])
+    environment.install("--no-deps", BEFORE, SMALL)
     assert environment.ask("metadata.version('pacifica-notifications')") == BEFORE.partition("==")[2]
     environment.install("--only-binary=:all:", f"--no-binary={PURE_SOURCE}", wheel)
     return environment
@@ -202,7 +131,7 @@ def test_wheel_lives_beside_the_other_parts(wheel: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.install
-def test_editable_lives_beside_the_other_parts(index: None, source: Path, tmp_path: Path) -> None:
+def test_editable_lives_beside_the_other_parts(package_index: None, source: Path, tmp_path: Path) -> None:
     """Installed editable, before policy and metadata, all three are imported, with `pkg_resources` or not."""
     checkout = shutil.copytree(source, tmp_path / "checkout")
     environment = Environment(tmp_path / "venv")

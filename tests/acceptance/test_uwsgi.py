@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import tables
+from tests.support import pages, tables
 from tests.support.factories import make_event
 from tests.support.load import Load
 from tests.support.missing import missing
@@ -62,6 +63,21 @@ def test_the_plain_line_delivers(tmp_path: Path, target: RecordingTarget, args: 
     assert sorted(request.json()["eventID"] for request in requests) == sorted(f"plain-{n}" for n in range(20))
     assert len(target.requests()) == 20
     assert "Traceback" not in service.log
+
+
+def test_the_line_of_the_documentation_delivers(tmp_path: Path, target: RecordingTarget) -> None:
+    """The line works as it is printed, with another port: nothing else is needed for an event to be delivered."""
+    (line,) = re.findall(r"^uwsgi --http-socket :8070 .*$", pages.read("docs/how-to/deploy.md"), re.M)
+
+    with Uwsgi(tmp_path, host="") as service:
+        assert service.command[1:] == line.replace(":8070", f":{service.port}").split()[1:]
+        service.subscribe(target_url=target.url("/hook"))
+        assert service.post_event(make_event(id="as-printed")).status_code == 200
+        (request,) = target.wait_for(1, "/hook")
+        service.until(lambda: delivered(tmp_path, 1), 60, "the end of the delivery")
+        service.stop()
+
+    assert request.json()["eventID"] == "as-printed"
 
 
 def test_another_process_takes_over(tmp_path: Path, target: RecordingTarget) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pacifica.notifications import orm
 from pacifica.notifications.config import Database, Settings
 from pacifica.notifications.orm.sync import TABLES
+from tests.support.databases import empty_database
 
 
 def use_database(url: str) -> None:
@@ -16,21 +17,16 @@ def use_database(url: str) -> None:
     orm.initialize(Settings(database=Database(peewee_url=url, max_connections=40)))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def tables(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The url of a database with our tables, which the process uses; once for each kind."""
-    if request.param == "sqlite":
-        folder = tmp_path_factory.mktemp("database")
-        url = f"sqlite:///{(folder / 'test.sqlite3').as_posix()}"
-    else:
-        server = request.getfixturevalue("postgresql_server")
-        url = server.create_database()
-    use_database(url)
-    orm.OrmSync.update_tables()
-    yield url
-    orm.disconnect()
-    if request.param == "postgresql":
-        server.drop_database(url)
+    with empty_database(database_kind, request, tmp_path_factory.mktemp("database")) as url:
+        use_database(url)
+        orm.OrmSync.update_tables()
+        yield url
+        orm.disconnect()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pacifica.notifications.errors import ConfigError, Unavailable
 from pacifica.notifications.orm import EventLog
 from tests.support.ports import free_port
 from tests.support.process import clean_environment
-from tests.support.servers import PostgreSQL
+from tests.support.servers import MariaDB, PostgreSQL
 from tests.support.together import together
 from tests.support.wait import until
 
@@ -103,18 +103,19 @@ def test_more_threads_than_connections_get_through() -> None:
 @pytest.mark.parametrize(
     ("written", "meant"), [("secret", "secret"), ("p%40ss%2Fword", "p@ss/word"), ("100%25", "100%"), ("5%", "5%")]
 )
-def test_names_and_passwords_may_hold_anything(user: str, written: str, meant: str) -> None:
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_names_and_passwords_may_hold_anything(scheme: str, user: str, written: str, meant: str) -> None:
     """A user and a password are percent-decoded once, and what is no code stays."""
-    use_database(f"postgresql://{user}:{written}@127.0.0.1:5/db")
+    use_database(f"{scheme}://{user}:{written}@127.0.0.1:5/db")
 
     found = orm.DB.connect_params
 
-    assert found["password"] == meant
+    assert found["password"] == (meant if scheme == "postgresql" else meant.encode())
     assert found["user"] == {"me": "me", "a%20b": "a b", "%C3%A9": "é"}[user]
     assert (orm.DB.database, found["host"], found["port"]) == ("db", "127.0.0.1", 5)
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:secret@h:port/db", "mysql://me:secret@h/db"])
+@pytest.mark.parametrize("url", ["postgresql://me:secret@h:port/db", "mysql://me:secret@h:port/db"])
 def test_what_cannot_be_a_database_is_told_without_the_password(url: str) -> None:
     """A URL that can't be used is a fault of the settings, whose text has no secret in it."""
     with pytest.raises(ConfigError, match=r"database\.peewee_url") as caught:
@@ -123,29 +124,30 @@ def test_what_cannot_be_a_database_is_told_without_the_password(url: str) -> Non
     assert "secret" not in str(caught.value)
 
 
-def test_a_database_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_database_that_is_away_is_said_to_be(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listening is Unavailable, at once and after the attempts of the settings; no secret in it."""
-    url = f"postgresql://me:secret@127.0.0.1:{free_port()}/db"
+    url = f"{scheme}://me:secret@127.0.0.1:{free_port()}/db"
     settings = Settings(database=Database(url, connect_attempts=3, connect_wait=0.01))
     monkeypatch.setattr(config, "_in_force", settings)
     orm.initialize(settings)
 
     with pytest.raises(Unavailable, match="does not answer"), orm.session():
         pass
-    with pytest.raises(Unavailable, match=r"gave up after 3 attempts on postgresql://me:\*\*\*@127"):
+    with pytest.raises(Unavailable, match=rf"gave up after 3 attempts on {scheme}://me:\*\*\*@127"):
         orm.wait_until_up(settings)
 
 
 @pytest.fixture
-def own_database(own_postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
+def own_database(own_database_server: PostgreSQL | MariaDB) -> Iterator[PostgreSQL | MariaDB]:
     """A server of the test's own with our tables, which the process uses."""
-    use_database(own_postgresql.create_database())
+    use_database(own_database_server.create_database())
     orm.OrmSync.update_tables()
-    yield own_postgresql
+    yield own_database_server
     orm.disconnect()
 
 
-def test_a_database_that_restarts_is_used_again(own_database: PostgreSQL) -> None:
+def test_a_database_that_restarts_is_used_again(own_database: PostgreSQL | MariaDB) -> None:
     """While the server is away every session is Unavailable; once it is back sessions work, with what was committed."""
 
     def store() -> orm.Stored:
@@ -165,7 +167,7 @@ def test_a_database_that_restarts_is_used_again(own_database: PostgreSQL) -> Non
         assert {row.uuid for row in EventLog.select()} == set(kept)
 
 
-def test_one_failure_is_enough_to_find_all_connections_dead(own_database: PostgreSQL) -> None:
+def test_one_failure_is_enough_to_find_all_connections_dead(own_database: PostgreSQL | MariaDB) -> None:
     """After a restart that nobody noticed, one session fails at most, however many connections lay idle."""
     all_open = threading.Barrier(8)
 
@@ -187,14 +189,14 @@ def test_one_failure_is_enough_to_find_all_connections_dead(own_database: Postgr
     assert failures <= 1
 
 
-def test_a_connection_that_dies_in_a_block_is_thrown_away(own_database: PostgreSQL) -> None:
+def test_a_connection_that_dies_in_a_block_is_thrown_away(own_database: PostgreSQL | MariaDB) -> None:
     """When the server goes in the middle, the block is Unavailable, its transaction undone, the next one works."""
     broken = threading.Event()
 
     def lose() -> None:
         with orm.session(), orm.transaction():
             EventLog.store(event())
-            own_database.stop("immediate")
+            own_database.kill()
             broken.set()
             EventLog.store(event())
 
@@ -211,7 +213,9 @@ def test_a_connection_that_dies_in_a_block_is_thrown_away(own_database: PostgreS
     assert until(count, 30, "the database to be used again") == 1
 
 
-def test_waiting_ends_when_the_database_comes(own_database: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_when_the_database_comes(
+    own_database: PostgreSQL | MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that starts before its database waits for it."""
     own_database.stop()
     settings = Settings(database=Database(own_database.url, connect_attempts=600, connect_wait=0.05))

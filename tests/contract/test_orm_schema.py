@@ -6,16 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import peewee
 import pytest
 
 from pacifica.notifications import orm
-from pacifica.notifications.errors import Unavailable
+from pacifica.notifications.config import Database, Settings
+from pacifica.notifications.errors import ConfigError, Unavailable
 from pacifica.notifications.orm import EventLog, EventLogMatch, NotificationSystem, OrmSync
 from pacifica.notifications.orm.sync import TABLES
+from tests.support import tables
 from tests.support.process import clean_environment
+from tests.support.servers import PostgreSQL
 
 from .conftest import use_database
 from .rows import event, subscription
@@ -46,7 +50,9 @@ def test_tables_are_made_once() -> None:
 
     again = [OrmSync.update_tables() for _ in range(2)]
 
-    assert (first, again) == (True, [False, False])
+    ours = OrmSync.versions[-1]
+    assert (first.before, first.now, first.changed) == (None, ours, True)
+    assert [(each.before, each.now, each.changed) for each in again] == [(ours, ours, False)] * 2
     with orm.session():
         assert not OrmSync.is_empty()
         assert NotificationSystem.get_version() == OrmSync.versions[-1]
@@ -113,17 +119,21 @@ def test_without_tables_the_command_is_named() -> None:
 
 
 @pytest.mark.usefixtures("empty")
-def test_a_making_that_breaks_off_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are made in one transaction: when it fails half way, the next call starts from nothing."""
-    # A version that no column takes makes the last statement fail, after all tables were made.
-    monkeypatch.setattr(OrmSync, "versions", [(4, None)])
-    with pytest.raises((peewee.PeeweeException, ValueError)):
+def test_a_making_that_breaks_off_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the making of tables fails half way, they can't be used, and the next call makes what is missing."""
+    # A version that no step leads to makes it fail after all tables were made.
+    monkeypatch.setattr(OrmSync, "versions", [*OrmSync.versions, (4, 9)])
+    with pytest.raises(AttributeError):
         OrmSync.update_tables()
+    with orm.session():
+        assert not NotificationSystem.is_safe()
     monkeypatch.undo()
 
+    OrmSync.update_tables()
+
     with orm.session():
-        assert OrmSync.is_empty()
-    assert OrmSync.update_tables()
+        orm.require_schema()
+        assert NotificationSystem.is_equal()
 
 
 #: For each database waits for a line on its input, so that all start at once, then makes the tables and says so.
@@ -135,7 +145,7 @@ for url in sys.argv[1:]:
     orm.initialize(Settings(database=Database(url)))
     print("ready", flush=True)
     sys.stdin.readline()
-    print(orm.OrmSync.update_tables(), flush=True)
+    print(orm.OrmSync.update_tables().changed, flush=True)
 """
 
 
@@ -201,6 +211,20 @@ def test_sqlite_keeps_what_it_was_given(sqlite_url: str) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_sqlites_times_are_texts_of_one_width(sqlite_url: str) -> None:
+    """Times that SQLite wrote by itself and those that it was given compare as times, also where a second begins."""
+    use_database(sqlite_url)
+    OrmSync.update_tables()
+    with orm.session():
+        EventLog.store(event())
+        EventLog.create(jsondata="{}", created=datetime(2026, 1, 1), route_at=datetime(2026, 1, 1, 0, 0, 0, 1))
+
+    found = tables.rows(sqlite_url, "SELECT LENGTH(created), LENGTH(route_at) FROM eventlog")
+
+    orm.disconnect()
+    assert set(found) == {(26, 26)}
+
+
 @pytest.mark.parametrize(
     "make", [lambda folder: folder / "a" / "b" / "c.sqlite3", lambda folder: folder / "with space é.sqlite3"]
 )
@@ -215,6 +239,19 @@ def test_sqlites_file_may_be_anywhere(make: Callable[[Path], Path], tmp_path: Pa
     assert file.is_file()
     if os.name == "posix" and file.parent != tmp_path:
         assert file.parent.stat().st_mode & 0o077 == 0
+
+
+def test_an_encoding_that_lacks_characters_is_refused(postgresql_server: PostgreSQL) -> None:
+    """A database of PostgreSQL that can't hold every character is refused at the begin, with the remedy."""
+    url = postgresql_server.create_database(encoding="LATIN1")
+    settings = Settings(database=Database(peewee_url=url, connect_attempts=1))
+    orm.initialize(settings)
+
+    with pytest.raises(ConfigError, match=r"encoding LATIN1.*createdb --encoding=UTF8"):
+        orm.wait_until_up(settings)
+
+    orm.disconnect()
+    postgresql_server.drop_database(url)
 
 
 def test_sqlites_file_may_be_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,75 +1,78 @@
-"""The doors of the service on a new database for each test."""
+"""The doors of the service on a database of each kind, empty for each test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playhouse.db_url import connect
 
 from pacifica.notifications.__main__ import cmd
+from tests.support.databases import empty, empty_database, make_tables
 from tests.support.doors import Doors, forget
 from tests.support.processes import Result
-from tests.support.servers import PostgreSQL
+from tests.support.watched import Watched, ending_well
 
 #: `open_doors({"section.key": value})` gives the doors of a service with these settings.
 OpenDoors = Callable[[Mapping[str, object]], Doors]
+#: `start({"section.key": value}, args=[...])` gives a started service.
+Start = Callable[..., Watched]
 
 
-@contextmanager
-def opening(folder: Path, url: str) -> Iterator[OpenDoors]:
-    """Open doors on a database when they are asked for, and close them at the end."""
+@pytest.fixture(scope="module")
+def shared_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database with our tables for all tests of a module, because making tables takes long."""
+    with empty_database(database_kind, request, tmp_path_factory.mktemp("database")) as url:
+        make_tables(url)
+        yield url
+
+
+@pytest.fixture
+def url(shared_url: str) -> str:
+    """The url of a database whose tables have no rows."""
+    empty(shared_url)
+    return shared_url
+
+
+@pytest.fixture
+def empty_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The url of a database without tables."""
+    with empty_database(database_kind, request, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def open_doors(tmp_path: Path, url: str) -> Iterator[OpenDoors]:
+    """Doors with settings of the test's own."""
     with ExitStack() as stack:
-        yield lambda settings: stack.enter_context(Doors(folder, url, settings))
-
-
-@pytest.fixture(scope="session")
-def shared_database(postgresql_server: PostgreSQL) -> Iterator[str]:
-    """A PostgreSQL database that many tests use one after the other, because making one takes long."""
-    url = postgresql_server.create_database()
-    yield url
-    postgresql_server.drop_database(url)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """The url of a database without tables, once for each kind."""
-    if request.param == "sqlite":
-        sqlite: str = request.getfixturevalue("sqlite_url")
-        return sqlite
-    url: str = request.getfixturevalue("shared_database")
-    with connect(url) as database:
-        database.execute_sql("DROP SCHEMA public CASCADE")
-        database.execute_sql("CREATE SCHEMA public")
-    return url
-
-
-@pytest.fixture
-def open_doors(tmp_path: Path, sqlite_url: str) -> Iterator[OpenDoors]:
-    """Doors with settings of the test's own, on SQLite."""
-    with opening(tmp_path, sqlite_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def open_doors_each(tmp_path: Path, empty_url: str) -> Iterator[OpenDoors]:
-    """Doors with settings of the test's own, once on each kind of database."""
-    with opening(tmp_path, empty_url) as opened:
-        yield opened
+        yield lambda settings: stack.enter_context(Doors(tmp_path, url, settings))
 
 
 @pytest.fixture
 def doors(open_doors: OpenDoors) -> Doors:
-    """Doors with nothing set, on SQLite."""
+    """Doors with nothing set."""
     return open_doors({})
 
 
-@pytest.fixture
-def doors_each(open_doors_each: OpenDoors) -> Doors:
-    """Doors with nothing set, once on each kind of database."""
-    return open_doors_each({})
+@pytest.fixture(scope="module")
+def start(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
+    """Start services for a module; at its end each must be well, with no traceback in its log, and end cleanly."""
+    with ExitStack() as stack:
+
+        def started(settings: Mapping[str, object] | None = None, *, url_options: str = "", **options: Any) -> Watched:
+            folder = tmp_path_factory.mktemp("service")
+            url = stack.enter_context(empty_database(database_kind, request, folder))
+            make_tables(url)
+            used = f"{url}?{url_options}" if url_options else url
+            return stack.enter_context(ending_well(Watched(folder, used, settings, **options)))
+
+        yield started
 
 
 #: `run(file, "eventget", "--json")` runs a command with a settings file.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +13,9 @@ import pytest
 
 from tests.support import raw
 from tests.support.factories import ABSENT, make_event, make_event_1_0, make_subscription
-from tests.support.watched import Run, Watched, running
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 JSON = "application/json"
 MIB = 1024 * 1024
@@ -49,37 +50,20 @@ def says(name: str, body: object, pointer: str, words: str = "") -> Bad:
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
+def database_kind() -> str:
+    """SQLite alone: what is refused here is refused before any database is asked."""
+    return "sqlite"
 
 
 @pytest.fixture(scope="module")
-def plain(run: Run) -> Watched:
-    """A service on SQLite with nothing set, for what is refused before any database is asked."""
-    return run()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, run: Run) -> Watched:
-    """A service with nothing set but its database, once on each kind."""
-    return request.getfixturevalue("plain") if request.param == "sqlite" else run(database="postgresql")
+def service(start: Start) -> Watched:
+    """A service with nothing set."""
+    return start()
 
 
 @pytest.fixture(scope="module")
 def own(service: Watched) -> str:
     """The uuid of a subscription of alice with a secret."""
-    return subscribed(service)
-
-
-@pytest.fixture(scope="module")
-def own_plain(plain: Watched) -> str:
-    """The uuid of a subscription of alice at the service on SQLite."""
-    return subscribed(plain)
-
-
-def subscribed(service: Watched) -> str:
-    """Make a subscription with a secret and return its uuid."""
     auth = {"type": "header", "header": {"type": "Bearer", "credentials": SECRET}}
     return str(service.subscribe(target_url=NOWHERE, jsonpath="$.nothing", auth=auth)["uuid"])
 
@@ -562,40 +546,40 @@ DOCUMENTS = [(door, bad) for door, (_, _, good) in DOORS.items() for bad in docu
 
 
 @pytest.mark.parametrize(("door", "bad"), DOCUMENTS, ids=[f"{door}-{bad.name}" for door, bad in DOCUMENTS])
-def test_bad_document(plain: Watched, own_plain: str, door: str, bad: Bad) -> None:
+def test_bad_document(service: Watched, own: str, door: str, bad: Bad) -> None:
     """A body that is no I-JSON within the bounds, or is said to be something else, is refused at every door."""
     method, path, _good = DOORS[door]
-    before = contents(plain)
+    before = contents(service)
 
-    answer = send(plain, method, path.replace("{own}", own_plain), bad)
+    answer = send(service, method, path.replace("{own}", own), bad)
 
     refused(answer, bad)
-    assert contents(plain) == before
-    assert plain.complaint() == ""
+    assert contents(service) == before
+    assert service.complaint() == ""
 
 
 @pytest.mark.parametrize("bad", NEW, ids=names(NEW))
-def test_bad_subscription(plain: Watched, bad: Bad) -> None:
+def test_bad_subscription(service: Watched, bad: Bad) -> None:
     """A POST that is not a valid subscription is refused with its fault named, and stores nothing."""
-    before = contents(plain)
+    before = contents(service)
 
-    answer = send(plain, "POST", "/eventmatch", bad)
+    answer = send(service, "POST", "/eventmatch", bad)
 
     refused(answer, bad)
-    assert contents(plain) == before
-    assert plain.complaint() == ""
+    assert contents(service) == before
+    assert service.complaint() == ""
 
 
 @pytest.mark.parametrize("bad", CHANGES, ids=names(CHANGES))
-def test_bad_change(plain: Watched, own_plain: str, bad: Bad) -> None:
+def test_bad_change(service: Watched, own: str, bad: Bad) -> None:
     """A PUT that is not valid is refused with its fault named, and changes nothing."""
-    before = contents(plain)
+    before = contents(service)
 
-    answer = send(plain, "PUT", f"/eventmatch/{own_plain}", bad)
+    answer = send(service, "PUT", f"/eventmatch/{own}", bad)
 
     refused(answer, bad)
-    assert contents(plain) == before
-    assert plain.complaint() == ""
+    assert contents(service) == before
+    assert service.complaint() == ""
 
 
 @pytest.mark.parametrize("bad", EVENTS, ids=names(EVENTS))
@@ -715,18 +699,18 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("headers", FRAMES.values(), ids=FRAMES)
-def test_bad_framing(plain: Watched, headers: raw.Headers) -> None:
+def test_bad_framing(service: Watched, headers: raw.Headers) -> None:
     """A request whose end can't be told is not taken for an event, and ends neither the service nor its log."""
-    before = contents(plain)
+    before = contents(service)
 
     answer = raw.send(
-        plain.port, "POST", "/receive", [("Content-Type", JSON), *headers], GOOD_EVENT, length=False, finish=True
+        service.port, "POST", "/receive", [("Content-Type", JSON), *headers], GOOD_EVENT, length=False, finish=True
     )
 
     assert 400 <= answer.status < 500 or answer.status == 501, answer.text
     assert "Traceback" not in answer.text
-    assert contents(plain) == before
-    assert plain.complaint() == ""
+    assert contents(service) == before
+    assert service.complaint() == ""
 
 
 @pytest.mark.parametrize(
@@ -742,22 +726,22 @@ def test_bad_framing(plain: Watched, headers: raw.Headers) -> None:
     ],
     ids=["nothing", "no path", "version", "TLS", "escape", "large header", "long path"],
 )
-def test_no_http(plain: Watched, sent: bytes) -> None:
+def test_no_http(service: Watched, sent: bytes) -> None:
     """What is hardly HTTP is answered without a traceback, if at all, and the service goes on."""
-    answer = raw.exchange(plain.port, sent)
+    answer = raw.exchange(service.port, sent)
 
     assert b"Traceback" not in answer
     assert b" 500 " not in answer.partition(b"\r\n")[0]
-    assert plain.complaint() == ""
+    assert service.complaint() == ""
 
 
-def test_break_off_stores_nothing(plain: Watched) -> None:
+def test_break_off_stores_nothing(service: Watched) -> None:
     """A client that goes away in the middle of its body leaves no event behind."""
-    before = contents(plain)
+    before = contents(service)
     headers = [("Host", "x"), ("Content-Type", JSON), ("Content-Length", str(len(GOOD_EVENT)))]
 
     for cut in (0, 1, len(GOOD_EVENT) - 1):
-        raw.exchange(plain.port, raw.head("POST", "/receive", headers) + GOOD_EVENT[:cut], listen=False)
+        raw.exchange(service.port, raw.head("POST", "/receive", headers) + GOOD_EVENT[:cut], listen=False)
 
-    assert plain.complaint() == ""
-    assert contents(plain) == before
+    assert service.complaint() == ""
+    assert contents(service) == before

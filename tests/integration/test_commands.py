@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 
 from pacifica.notifications import orm
@@ -16,7 +15,6 @@ from tests.support import tables
 from tests.support.doors import Doors
 from tests.support.ports import free_port
 from tests.support.processes import Command, Result, write_config
-from tests.support.servers import PostgreSQL
 
 from .conftest import Run
 
@@ -25,11 +23,30 @@ COMMANDS = ["dbsync", "dbchk", "eventget", "eventpurge", "eventretry", "config",
 ARGUMENTS = {"eventretry": ["6f1d1c0e-0000-4000-8000-000000000000"]}
 
 
-def version(doors: Doors, major: int, minor: int) -> None:
-    """Let the database have another schema."""
-    with orm.session():
-        for part, value in (("major", major), ("minor", minor)):
-            orm.NotificationSystem.update(value=value).where(orm.NotificationSystem.part == part).execute()
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A settings file, for what a command answers before it looks at any."""
+    return write_config(tmp_path / "config.ini", {})
+
+
+#: `version(4, 2)` lets the database have another schema until the test ends.
+SetVersion = Callable[[int, int], None]
+
+
+@pytest.fixture
+def version(doors: Doors) -> Iterator[SetVersion]:
+    """Let the tables be of another schema."""
+
+    def written(major: int, minor: int) -> None:
+        with orm.session():
+            for part, value in (("major", major), ("minor", minor)):
+                orm.NotificationSystem.update(value=value).where(orm.NotificationSystem.part == part).execute()
+
+    yield written
+    # By its own connection, because the command may have let the process forget the database.
+    major, minor = orm.OrmSync.versions[-1]
+    for part, value in (("major", major), ("minor", minor)):
+        tables.execute(doors.url, f"UPDATE notificationsystem SET value = {value} WHERE part = '{part}'")
 
 
 # The command line.
@@ -45,12 +62,10 @@ def test_no_command_prints_help(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_json(
-    command: str, run: Run, doors: Doors, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_has_help_and_json(command: str, run: Run, file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Every command describes itself and can print JSON."""
     with pytest.raises(SystemExit) as ended:
-        run(doors.file, command, "--help")
+        run(file, command, "--help")
 
     shown = capfd.readouterr().out
     assert ended.value.code == 0
@@ -77,10 +92,10 @@ def test_every_command_has_help_and_json(
     ],
     ids=" ".join,
 )
-def test_wrong_arguments_are_named(args: list[str], run: Run, doors: Doors, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_named(args: list[str], run: Run, file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """An argument that can't be used ends the command with a line that names it, not with a traceback."""
     with pytest.raises(SystemExit) as ended:
-        run(doors.file, *args)
+        run(file, *args)
 
     shown = capfd.readouterr().err
     assert ended.value.code == 2
@@ -96,8 +111,8 @@ def test_false_is_255(tmp_path: Path) -> None:
 
     assert (before.returncode, before.stdout) == (255, "")
     assert "pacifica-notifications-cmd dbsync" in before.stderr
-    assert (made.returncode, made.stdout, made.stderr) == (0, "the tables were made: schema 4.0\n", "")
-    assert (after.returncode, after.stdout, after.stderr) == (0, "schema 4.0: current\n", "")
+    assert (made.returncode, made.stdout, made.stderr) == (0, "the tables were made: schema 4.1\n", "")
+    assert (after.returncode, after.stdout, after.stderr) == (0, "schema 4.1: current\n", "")
 
 
 def test_settings_file_is_really_used(tmp_path: Path) -> None:
@@ -124,22 +139,40 @@ def test_missing_settings_file(tmp_path: Path) -> None:
     assert done.stderr == f"{command.config_file}: there is no such file\n"
 
 
-def test_database_where_no_tables_may_be_made(tmp_path: Path, run: Run, postgresql_server: PostgreSQL) -> None:
-    """Since PostgreSQL 15 an ordinary user may make no tables in the schema public: `dbsync` says what is missing."""
-    url = postgresql_server.create_database()
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE ordinary LOGIN")
+#: How a server makes a user who may make no tables, what it says to one, and what `dbsync` then asks for. In PostgreSQL
+#: since 15 every ordinary user is one.
+ORDINARY = {
+    "postgresql": (["CREATE ROLE ordinary LOGIN"], "permission denied", "GRANT CREATE ON SCHEMA public"),
+    "mariadb": (
+        [
+            "CREATE USER ordinary@'127.0.0.1'",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO ordinary@'127.0.0.1'",
+        ],
+        "CREATE command denied",
+        "GRANT ALL ON",
+    ),
+}
+
+
+@pytest.mark.parametrize("server", ORDINARY)
+def test_database_where_no_tables_may_be_made(
+    server: str, tmp_path: Path, run: Run, request: pytest.FixtureRequest
+) -> None:
+    """A user who may make no tables is told by `dbsync` in one line what is missing."""
+    url: str = request.getfixturevalue(f"{server}_url")
+    making, said, asked = ORDINARY[server]
     parts = urlsplit(url)
+    for statement in making:
+        tables.execute(url, statement.format(database=parts.path[1:]))
     theirs = parts._replace(netloc=f"ordinary@{parts.hostname}:{parts.port}").geturl()
     file = write_config(tmp_path / "config.ini", {"database.peewee_url": theirs})
 
     done = run(file, "dbsync")
-    postgresql_server.drop_database(url)
 
     assert (done.returncode, done.stdout) == (-1, "")
     (line,) = done.stderr.splitlines()
-    assert "permission denied" in line
-    assert "GRANT CREATE ON SCHEMA public" in line
+    assert said in line
+    assert asked in line
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("receiver", "config")])
@@ -158,16 +191,12 @@ def test_database_that_is_away(command: str, tmp_path: Path, run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry"])
-@pytest.mark.parametrize(("found", "named"), [(None, "dbsync"), ((3, 0), "3.0"), ((5, 0), "newer")])
+@pytest.mark.parametrize(("found", "named"), [((3, 0), "3.0"), ((5, 0), "newer")])
 def test_commands_refuse_another_schema(
-    command: str, found: tuple[int, int] | None, named: str, run: Run, doors: Doors
+    command: str, found: tuple[int, int], named: str, run: Run, doors: Doors, version: SetVersion
 ) -> None:
     """A command that needs the tables refuses those of another schema and says what to do."""
-    if found:
-        version(doors, *found)
-    else:
-        with orm.session():
-            orm.DB.drop_tables(orm.BaseModel.__subclasses__())
+    version(*found)
 
     done = run(doors.file, command, *ARGUMENTS.get(command, []))
 
@@ -175,26 +204,46 @@ def test_commands_refuse_another_schema(
     assert named in done.stderr
 
 
+@pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry"])
+def test_commands_refuse_a_database_without_tables(command: str, tmp_path: Path, empty_url: str, run: Run) -> None:
+    """A command that needs the tables says how they are made where there are none."""
+    file = write_config(tmp_path / "config.ini", {"database.peewee_url": empty_url})
+
+    done = run(file, command, *ARGUMENTS.get(command, []))
+
+    assert (done.returncode, done.stdout) == (-1, "")
+    assert "dbsync" in done.stderr
+
+
 # dbsync and dbchk
 
 
-def test_dbsync_can_be_repeated(run: Run, doors_each: Doors) -> None:
+def test_dbsync_can_be_repeated(run: Run, doors: Doors) -> None:
     """A second `dbsync` changes nothing and says so."""
-    subscription = doors_each.subscribe("http://127.0.0.1:9/")
+    subscription = doors.subscribe("http://127.0.0.1:9/")
 
-    done = run(doors_each.file, "dbsync")
+    done = run(doors.file, "dbsync")
 
-    assert (done.returncode, done.stdout) == (0, "the tables were there already: schema 4.0\n")
-    assert doors_each.subscription(subscription).uuid == subscription
+    assert (done.returncode, done.stdout) == (0, "the tables were there already: schema 4.1\n")
+    assert doors.subscription(subscription).uuid == subscription
 
 
 def test_dbsync_prints_json(tmp_path: Path, empty_url: str, run: Run) -> None:
-    """`--json` says the schema and whether the tables were made."""
+    """`--json` says the schema, which one was found, and whether the tables were made."""
     file = write_config(tmp_path / "config.ini", {"database.peewee_url": empty_url})
 
     shown = [json.loads(run(file, "dbsync", "--json").stdout) for _ in range(2)]
 
-    assert shown == [{"schema": "4.0", "created": True}, {"schema": "4.0", "created": False}]
+    first, second = shown
+    assert first == {
+        "schema": "4.1",
+        "before": None,
+        "created": True,
+        "upgraded": False,
+        "found": {},
+        "differences": [],
+    }
+    assert second == first | {"before": "4.1", "created": False}
 
 
 def test_several_dbsync_at_once(tmp_path: Path, empty_url: str) -> None:
@@ -216,23 +265,31 @@ def test_several_dbsync_at_once(tmp_path: Path, empty_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("found", "usable", "equal"),
-    [((4, 0), 0, 0), ((4, 1), 0, -1), ((3, 0), -1, -1), ((2, 0), -1, -1), ((5, 0), -1, -1), ((3, 9), -1, -1)],
+    [
+        ((4, 1), 0, 0),
+        ((4, 2), 0, -1),
+        ((4, 0), -1, -1),
+        ((3, 0), -1, -1),
+        ((2, 0), -1, -1),
+        ((5, 0), -1, -1),
+        ((3, 9), -1, -1),
+    ],
     ids=str,
 )
-def test_dbchk(found: tuple[int, int], usable: int, equal: int, run: Run, doors_each: Doors) -> None:
+def test_dbchk(found: tuple[int, int], usable: int, equal: int, run: Run, doors: Doors, version: SetVersion) -> None:
     """True for the same major and at least our minor version; with `--equal` for exactly ours."""
-    version(doors_each, *found)
+    version(*found)
 
     checked, compared, shown = (
-        run(doors_each.file, "dbchk"),
-        run(doors_each.file, "dbchk", "--equal"),
-        run(doors_each.file, "dbchk", "--json"),
+        run(doors.file, "dbchk"),
+        run(doors.file, "dbchk", "--equal"),
+        run(doors.file, "dbchk", "--json"),
     )
 
     assert (checked.returncode, compared.returncode, shown.returncode) == (usable, equal, usable)
     assert json.loads(shown.stdout) == {
         "schema": f"{found[0]}.{found[1]}",
-        "needed": "4.0",
+        "needed": "4.1",
         "usable": usable == 0,
         "equal": equal == 0,
     }

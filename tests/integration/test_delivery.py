@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,12 +18,12 @@ from pacifica.notifications import orm
 from pacifica.notifications.errors import Unavailable
 from tests.support.doors import Doors
 from tests.support.factories import make_event, make_event_1_0
-from tests.support.processes import Command, Service
-from tests.support.servers import PostgreSQL
+from tests.support.servers import MariaDB, PostgreSQL
 from tests.support.target import Answer, Dripping, Endless, Held, Raw, RecordingTarget, Request, Reset, redirect
 from tests.support.wait import until
+from tests.support.watched import Watched
 
-from .conftest import OpenDoors
+from .conftest import OpenDoors, Start
 
 #: Everything that a decoder and an encoder of another mind would change.
 ODD = (
@@ -32,18 +32,10 @@ ODD = (
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The embedded service, with the database that it makes by itself and with PostgreSQL made by dbsync."""
-    folder = tmp_path_factory.mktemp("service")
-    settings: dict[str, object] = {"delivery.retry_schedule": "0.1,0.1", "delivery.jitter": 0}
-    if request.param == "postgresql":
-        settings["database.peewee_url"] = request.getfixturevalue("postgresql_server").create_database()
-        assert Command(folder, settings).run("dbsync").returncode == 0
-    started = Service(folder, settings)
-    started.kept = True
-    with started:
-        yield started
+@pytest.fixture(scope="module")
+def service(start: Start) -> Watched:
+    """The embedded service."""
+    return start({"delivery.retry_schedule": "0.1,0.1", "delivery.jitter": 0})
 
 
 def only(target: RecordingTarget, path: str | None = None) -> Request:
@@ -60,7 +52,7 @@ def in_flight(doors: Doors, target: RecordingTarget, count: int = 1) -> None:
 # What arrives.
 
 
-def test_service_delivers_what_a_producer_sends(service: Service, target: RecordingTarget) -> None:
+def test_service_delivers_what_a_producer_sends(service: Watched, target: RecordingTarget) -> None:
     """An event arrives once, as it was sent, with the subscription's authentication and our headers."""
     auth = {"type": "basic", "basic": {"username": "me", "password": "secret"}}
     service.subscribe(jsonpath='$[?(@.eventType = "t")]', target_url=target.url("/in?a=1"), auth=auth)
@@ -87,7 +79,7 @@ def test_service_delivers_what_a_producer_sends(service: Service, target: Record
     ],
 )
 def test_content_type_is_the_one_that_arrived(
-    service: Service, target: RecordingTarget, sent: str | None, arrives: str
+    service: Watched, target: RecordingTarget, sent: str | None, arrives: str
 ) -> None:
     """An event goes out with the media type with which it came in."""
     event = make_event_1_0(type="typed")
@@ -100,7 +92,7 @@ def test_content_type_is_the_one_that_arrived(
     assert request.json() == event
 
 
-def test_service_tries_again(service: Service, target: RecordingTarget) -> None:
+def test_service_tries_again(service: Watched, target: RecordingTarget) -> None:
     """A delivery that fails comes again with the same id and the next number, until it is taken."""
     event = make_event(type="again")
     service.subscribe(jsonpath=f'$[?(@.eventID = "{event["eventID"]}")]', target_url=target.url("/again"))
@@ -116,11 +108,11 @@ def test_service_tries_again(service: Service, target: RecordingTarget) -> None:
 
 
 @pytest.mark.parametrize("body", [ODD, json.dumps(make_event_1_0(data="Zürich")).encode()], ids=["0.1", "1.0"])
-def test_bytes_are_unchanged_without_extensions(doors_each: Doors, target: RecordingTarget, body: bytes) -> None:
+def test_bytes_are_unchanged_without_extensions(doors: Doors, target: RecordingTarget, body: bytes) -> None:
     """Without extensions of the subscription the accepted bytes are sent, on every database."""
-    doors_each.subscribe(target.url())
+    doors.subscribe(target.url())
 
-    doors_each.send(body)
+    doors.send(body)
 
     assert only(target).body == body
 
@@ -166,24 +158,24 @@ def test_authentication(doors: Doors, target: RecordingTarget, auth: dict[str, A
     assert only(target).header("Authorization") == arrives
 
 
-def test_null_auth_of_an_old_row_is_none(doors_each: Doors, target: RecordingTarget) -> None:
+def test_null_auth_of_an_old_row_is_none(doors: Doors, target: RecordingTarget) -> None:
     """A row whose `auth` is NULL is delivered to without authentication."""
-    doors_each.write(doors_each.subscribe(target.url()), auth=None)
+    doors.write(doors.subscribe(target.url()), auth=None)
 
-    doors_each.send()
+    doors.send()
 
     assert only(target).header("Authorization") is None
-    assert doors_each.delivery().state == "delivered"
+    assert doors.delivery().state == "delivered"
 
 
-def test_every_subscription_has_its_own_delivery(doors_each: Doors, target: RecordingTarget) -> None:
+def test_every_subscription_has_its_own_delivery(doors: Doors, target: RecordingTarget) -> None:
     """Two subscriptions with the same target get a delivery each, with an id of its own."""
-    subscriptions = {doors_each.subscribe(target.url("/in")), doors_each.subscribe(target.url("/in"))}
+    subscriptions = {doors.subscribe(target.url("/in")), doors.subscribe(target.url("/in"))}
 
-    event = doors_each.send()
+    event = doors.send()
 
     requests = target.requests("/in")
-    made = doors_each.deliveries(event)
+    made = doors.deliveries(event)
     assert {request.delivery for request in requests} == {str(delivery.uuid) for delivery in made}
     assert len(requests) == 2
     assert {delivery.event_match_id for delivery in made} == subscriptions
@@ -298,9 +290,9 @@ def test_endless_answer_does_not_hold_a_worker(doors: Doors, target: RecordingTa
     assert (doors.delivery().state, doors.delivery().target_status_code) == ("delivered", 200)
 
 
-def test_attempts_are_rows(open_doors_each: OpenDoors, target: RecordingTarget) -> None:
+def test_attempts_are_rows(open_doors: OpenDoors, target: RecordingTarget) -> None:
     """Every attempt is one row: its number, its start, its seconds, its status or failure, and no text."""
-    doors = open_doors_each({"delivery.retry_schedule": "1,1,1"})
+    doors = open_doors({"delivery.retry_schedule": "1,1,1"})
     doors.subscribe(target.url())
     target.answers("/", [Reset(), Answer(500, body=b"secret words"), Answer(200, body=b"thanks")])
     doors.send()
@@ -322,9 +314,9 @@ def test_attempts_are_rows(open_doors_each: OpenDoors, target: RecordingTarget) 
     assert doors.delivery().attempts == 3
 
 
-def test_answers_are_kept_on_request(open_doors_each: OpenDoors, target: RecordingTarget) -> None:
+def test_answers_are_kept_on_request(open_doors: OpenDoors, target: RecordingTarget) -> None:
     """With `delivery.keep_response` the first 1 KiB of an answer is kept, as text that every database takes."""
-    doors = open_doors_each({"delivery.keep_response": "true"})
+    doors = open_doors({"delivery.keep_response": "true"})
     doors.subscribe(target.url())
     target.answers("/", [Answer(500, body=b"a\0b\xff" + b"x" * 5000), Answer(200)])
     doors.send()
@@ -336,21 +328,21 @@ def test_answers_are_kept_on_request(open_doors_each: OpenDoors, target: Recordi
     assert second.answer is None
 
 
-def test_410_ends_it_and_disables(doors_each: Doors, target: RecordingTarget) -> None:
+def test_410_ends_it_and_disables(doors: Doors, target: RecordingTarget) -> None:
     """410 makes a delivery dead and disables its subscription, with a reason that has no text of the target."""
-    subscription = doors_each.subscribe(target.url())
-    other = doors_each.subscribe(target.url("/other"))
+    subscription = doors.subscribe(target.url())
+    other = doors.subscribe(target.url("/other"))
     target.always("/", Answer(410, body=b"<b>the target's words</b>"))
 
-    doors_each.send()
+    doors.send()
 
-    gone = doors_each.delivery(subscription=subscription)
+    gone = doors.delivery(subscription=subscription)
     assert (gone.state, gone.target_status_code, gone.attempts) == ("dead", 410, 1)
-    row = doors_each.subscription(subscription)
+    row = doors.subscription(subscription)
     assert row.disabled is not None
     assert row.error == "the target answered 410"
-    assert doors_each.subscription(other).disabled is None
-    assert doors_each.delivery(subscription=other).state == "delivered"
+    assert doors.subscription(other).disabled is None
+    assert doors.delivery(subscription=other).state == "delivered"
 
 
 # What is broken hurts only itself.
@@ -413,22 +405,22 @@ def test_old_bodies_hurt_only_themselves(doors: Doors, target: RecordingTarget, 
 # What changes in the middle.
 
 
-def test_changed_target_and_auth_are_used_together(doors_each: Doors, target: RecordingTarget) -> None:
+def test_changed_target_and_auth_are_used_together(doors: Doors, target: RecordingTarget) -> None:
     """An attempt goes to the target and with the authentication that the subscription has then, as a pair."""
     old = {"type": "header", "header": {"type": "Bearer", "credentials": "old"}}
-    subscription = doors_each.subscribe(target.url("/old"), auth=old)
+    subscription = doors.subscribe(target.url("/old"), auth=old)
     target.always("/old", 500)
-    doors_each.send()
+    doors.send()
     new = {"type": "header", "header": {"type": "Bearer", "credentials": "new"}}
 
-    doors_each.change(subscription, target_url=target.url("/new"), auth=new)
-    doors_each.again()
+    doors.change(subscription, target_url=target.url("/new"), auth=new)
+    doors.again()
 
     assert [(r.path, r.header("Authorization"), r.attempt) for r in target.requests()] == [
         ("/old", "Bearer old", 1),
         ("/new", "Bearer new", 2),
     ]
-    assert doors_each.delivery().state == "delivered"
+    assert doors.delivery().state == "delivered"
 
 
 def test_410_of_the_old_target_does_not_disable(doors: Doors, target: RecordingTarget) -> None:
@@ -465,43 +457,43 @@ def test_410_disables_though_another_delivery_arrived(doors: Doors, target: Reco
     assert doors.subscription(subscription).disabled is not None
 
 
-def test_deleting_in_flight_cancels(doors_each: Doors, target: RecordingTarget) -> None:
+def test_deleting_in_flight_cancels(doors: Doors, target: RecordingTarget) -> None:
     """A delivery whose subscription is deleted while its target is asked ends cancelled, its attempt on record."""
     answer = Held(500)
     target.always("/", answer)
-    subscription = doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    in_flight(doors_each, target)
+    subscription = doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    in_flight(doors, target)
 
-    doors_each.delete(subscription)
+    doors.delete(subscription)
     answer.release.set()
-    doors_each.deliver()
-    doors_each.again()
+    doors.deliver()
+    doors.again()
 
-    assert doors_each.delivery().state == "cancelled"
-    assert [attempt.status for attempt in doors_each.attempts()] == [500]
+    assert doors.delivery().state == "cancelled"
+    assert [attempt.status for attempt in doors.attempts()] == [500]
     assert len(target.requests()) == 1
 
 
-def test_purging_in_flight_stops_nobody(doors_each: Doors, target: RecordingTarget) -> None:
+def test_purging_in_flight_stops_nobody(doors: Doors, target: RecordingTarget) -> None:
     """An event that is purged by force while its target is asked is forgotten; the worker goes on."""
     answer = Held(200)
     target.always("/purged", answer)
-    purged = doors_each.subscribe(target.url("/purged"), jsonpath='$[?(@.eventType = "purged")]')
-    doors_each.subscribe(target.url("/kept"), jsonpath='$[?(@.eventType = "kept")]')
-    event = doors_each.accept(make_event(type="purged"))
-    doors_each.route()
-    in_flight(doors_each, target)
+    purged = doors.subscribe(target.url("/purged"), jsonpath='$[?(@.eventType = "purged")]')
+    doors.subscribe(target.url("/kept"), jsonpath='$[?(@.eventType = "kept")]')
+    event = doors.accept(make_event(type="purged"))
+    doors.route()
+    in_flight(doors, target)
 
     with orm.session():
         assert orm.Purge([event], orm.now(), force=True).batch() == 1
     answer.release.set()
-    doors_each.deliver()
-    kept = doors_each.send(make_event(type="kept"))
+    doors.deliver()
+    kept = doors.send(make_event(type="kept"))
 
-    assert doors_each.deliveries(subscription=purged) == []
-    assert doors_each.delivery(kept).state == "delivered"
+    assert doors.deliveries(subscription=purged) == []
+    assert doors.delivery(kept).state == "delivered"
 
 
 # Several workers.
@@ -515,57 +507,55 @@ def expire(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("late", [200, 500, 410])
-def test_returning_worker_does_not_overwrite_its_successor(
-    doors_each: Doors, target: RecordingTarget, late: int
-) -> None:
+def test_returning_worker_does_not_overwrite_its_successor(doors: Doors, target: RecordingTarget, late: int) -> None:
     """What a worker brings after its lease was taken over is on record as an attempt and changes nothing else."""
     answer = Held(late)
     target.answers("/", [answer, 200])
-    doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    in_flight(doors_each, target)
-    expire(doors_each)
-    doors_each.new_courier().drain()
-    settled = doors_each.delivery()
+    doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    in_flight(doors, target)
+    expire(doors)
+    doors.new_courier().drain()
+    settled = doors.delivery()
 
     answer.release.set()
-    doors_each.deliver()
+    doors.deliver()
 
     assert (settled.state, settled.target_status_code, settled.attempts) == ("delivered", 200, 1)
-    after = doors_each.delivery()
+    after = doors.delivery()
     assert (after.state, after.target_status_code, after.attempts, after.finished) == (
         "delivered",
         200,
         1,
         settled.finished,
     )
-    assert sorted(attempt.status for attempt in doors_each.attempts()) == sorted([200, late])
+    assert sorted(attempt.status for attempt in doors.attempts()) == sorted([200, late])
     assert {request.delivery for request in target.requests()} == {str(after.uuid)}
 
 
 @pytest.mark.parametrize("late", [200, 500, 410])
-def test_returning_worker_leaves_its_successor_alone(doors_each: Doors, target: RecordingTarget, late: int) -> None:
+def test_returning_worker_leaves_its_successor_alone(doors: Doors, target: RecordingTarget, late: int) -> None:
     """While a successor has its attempt in flight, what the first worker brings changes nothing of the delivery."""
     first, second = Held(late), Held(503)
     target.answers("/", [first, second])
-    doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    in_flight(doors_each, target)
-    expire(doors_each)
-    successor = doors_each.new_courier()
+    doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    in_flight(doors, target)
+    expire(doors)
+    successor = doors.new_courier()
     successor.drain(stopping=lambda: len(target.requests()) == 2)
-    claimed = doors_each.delivery().__data__
+    claimed = doors.delivery().__data__
 
     first.release.set()
-    doors_each.deliver()
-    meanwhile = doors_each.delivery().__data__
+    doors.deliver()
+    meanwhile = doors.delivery().__data__
     second.release.set()
     successor.drain()
 
     assert meanwhile == claimed
-    delivery = doors_each.delivery()
+    delivery = doors.delivery()
     assert (delivery.state, delivery.target_status_code, delivery.attempts) == ("pending", 503, 1)
 
 
@@ -593,20 +583,20 @@ def test_worker_that_gets_its_own_delivery_back(doors: Doors, target: RecordingT
     assert doors.courier.in_hand == []
 
 
-def test_stopping_worker_gives_back_what_is_in_flight(doors_each: Doors, target: RecordingTarget) -> None:
+def test_stopping_worker_gives_back_what_is_in_flight(doors: Doors, target: RecordingTarget) -> None:
     """What a worker has in hand when it stops is due at once, for another one, and no attempt is used up."""
     target.answers("/", [Held(), 200])
-    doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    in_flight(doors_each, target)
+    doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    in_flight(doors, target)
 
-    doors_each.courier.stop(grace=0)
-    given_back = doors_each.delivery()
-    doors_each.new_courier().drain()
+    doors.courier.stop(grace=0)
+    given_back = doors.delivery()
+    doors.new_courier().drain()
 
     assert (given_back.state, given_back.attempts, given_back.lease) == ("pending", 0, None)
-    assert doors_each.delivery().state == "delivered"
+    assert doors.delivery().state == "delivered"
     assert [request.attempt for request in target.requests()] == [1, 1]
 
 
@@ -634,9 +624,9 @@ def test_long_attempt_keeps_its_lease(open_doors: OpenDoors, target: RecordingTa
     assert doors.delivery().state == "delivered"
 
 
-def test_workers_share_the_work(open_doors_each: OpenDoors, target: RecordingTarget) -> None:
+def test_workers_share_the_work(open_doors: OpenDoors, target: RecordingTarget) -> None:
     """Three workers at once deliver everything once."""
-    doors = open_doors_each({"delivery.batch": 7})
+    doors = open_doors({"delivery.batch": 7})
     for number in range(3):
         doors.subscribe(target.url(f"/{number}"))
     for _ in range(40):
@@ -658,12 +648,33 @@ def test_workers_share_the_work(open_doors_each: OpenDoors, target: RecordingTar
     assert len(arrived) == 120
 
 
+def test_all_that_is_due_is_delivered(open_doors: OpenDoors, target: RecordingTarget) -> None:
+    """A worker that has as much in flight as it may goes on with what else is due, and is not done before."""
+    doors = open_doors({"delivery.in_flight": 2})
+    doors.subscribe(target.url())
+    for _ in range(5):
+        doors.accept()
+    doors.route()
+    answer = Held()
+    target.answers("/", [answer, answer])
+    looks = itertools.count()
+
+    def after_a_look_in_vain() -> bool:
+        if len(target.requests()) == 2 and next(looks) == 1:
+            answer.release.set()
+        return False
+
+    doors.courier.drain(stopping=after_a_look_in_vain)
+
+    assert [delivery.state for delivery in doors.deliveries()] == ["delivered"] * 5
+
+
 # The database goes away.
 
 
 @pytest.mark.parametrize("when", ["while it is away", "when it is back"])
 def test_results_outlive_the_database(
-    tmp_path: Path, own_postgresql: PostgreSQL, target: RecordingTarget, when: str
+    tmp_path: Path, own_database_server: PostgreSQL | MariaDB, target: RecordingTarget, when: str
 ) -> None:
     """What is in flight when the database goes away is settled when it is back, and is not sent again.
 
@@ -672,13 +683,15 @@ def test_results_outlive_the_database(
     answer = Held(200)
     target.always("/", answer)
     timeout = 2.0 if when == "while it is away" else 60.0
-    with Doors(tmp_path, own_postgresql.url, {"delivery.lease": 1, "delivery.timeout": timeout}) as doors:
+    with Doors(
+        tmp_path, own_database_server.create_database(), {"delivery.lease": 1, "delivery.timeout": timeout}
+    ) as doors:
         doors.subscribe(target.url())
         doors.accept()
         doors.route()
         in_flight(doors, target)
         claimed = time.monotonic()
-        own_postgresql.stop("immediate")
+        own_database_server.kill()
         if when == "while it is away":
             answer.release.set()
         # The worker looks for the database again and again, and hears what comes in meanwhile.
@@ -686,7 +699,7 @@ def test_results_outlive_the_database(
             with pytest.raises(Unavailable):
                 doors.deliver()
         until(lambda: time.monotonic() > claimed + min(timeout, 2.0), what="the end of lease or time-out")
-        own_postgresql.start()
+        own_database_server.start()
         answer.release.set()
 
         until(lambda: doors.deliver() is None, what="the database")

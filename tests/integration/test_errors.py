@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,8 +17,10 @@ from tests.support import raw
 from tests.support.factories import make_event, make_subscription
 from tests.support.missing import missing
 from tests.support.processes import Command, Uwsgi
-from tests.support.servers import PostgreSQL
-from tests.support.watched import Run, Watched, running
+from tests.support.servers import MariaDB, PostgreSQL
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 JSON, PROBLEM = "application/json", "application/problem+json"
 #: What stands in every error.
@@ -55,23 +57,23 @@ tools.response_headers.headers: [('Content-Type', 'application/json')]
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
+def database_kind() -> str:
+    """SQLite alone: an error has the same form whatever database it has to do with."""
+    return "sqlite"
 
 
 @pytest.fixture(scope="module")
-def plain(run: Run) -> Watched:
+def plain(start: Start) -> Watched:
     """A service without a CherryPy file, which refuses conflicts."""
-    return run({"receive.on_conflict": "refuse"})
+    return start({"receive.on_conflict": "refuse"})
 
 
 @pytest.fixture(scope="module")
-def documented(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+def documented(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """A service with the documented CherryPy file."""
     file = tmp_path_factory.mktemp("cherrypy") / "server.conf"
     file.write_text(CHERRYPY_FILE)
-    return run({"receive.on_conflict": "refuse"}, args=["-c", str(file)])
+    return start({"receive.on_conflict": "refuse"}, args=["-c", str(file)])
 
 
 @pytest.fixture(params=["plain", "documented"])
@@ -191,7 +193,7 @@ def test_head_of_an_error(service: Watched) -> None:
         assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (404, expected, b"")
 
 
-def test_documented_file_is_honoured(documented: Watched, run: Run) -> None:
+def test_documented_file_is_honoured(documented: Watched, start: Start) -> None:
     """CherryPy's own log file has the requests, and what was given on the command line beats the file's port."""
     documented.get("/nothing-of-this-name")
     folder = Path(documented.cwd or ".")
@@ -203,11 +205,11 @@ def test_documented_file_is_honoured(documented: Watched, run: Run) -> None:
     assert documented.get("/health/ready").headers["Content-Type"] == JSON
 
 
-def test_file_may_turn_tools_on(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_file_may_turn_tools_on(start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A tool that the operator turns on answers its errors in our form too: 406 of the framework itself."""
     file = tmp_path_factory.mktemp("cherrypy") / "server.conf"
     file.write_text(f"{CHERRYPY_FILE}tools.accept.on: True\ntools.accept.media: 'application/json'\n")
-    service = run(args=["--cpconfig", str(file)])
+    service = start(args=["--cpconfig", str(file)])
 
     wrong, right = (service.get("/", headers={"Accept": accept}) for accept in ("image/png", "application/json"))
 
@@ -327,9 +329,9 @@ def test_connection_ends(service: Watched, headers: raw.Headers, body: bytes) ->
 # Faults of our own.
 
 
-def test_own_fault(run: Run) -> None:
+def test_own_fault(start: Start) -> None:
     """A fault of our own is a 500 whose number the log has with the reason; the client learns no more."""
-    service = run()
+    service = start()
     service.subscribe("alice", target_url="http://127.0.0.1:9/")
     service.execute("UPDATE eventmatch SET uuid = 'broken'")
 
@@ -348,9 +350,9 @@ def test_own_fault(run: Run) -> None:
     service.forget()
 
 
-def test_unreadable_columns_of_old_rows(run: Run) -> None:
+def test_unreadable_columns_of_old_rows(start: Start) -> None:
     """A row whose extensions or auth are no JSON is shown without them, and its owner can set them anew."""
-    service = run()
+    service = start()
     uuid = service.subscribe("alice", target_url="http://127.0.0.1:9/")["uuid"]
     service.execute("UPDATE eventmatch SET extensions = '{', auth = '{'")
 
@@ -361,16 +363,16 @@ def test_unreadable_columns_of_old_rows(run: Run) -> None:
     assert (mended.status_code, mended.json()["extensions"]) == (200, {"a": 1})
 
 
-def test_database_away(own_postgresql: PostgreSQL, tmp_path: Path) -> None:
+def test_database_away(own_database_server: PostgreSQL | MariaDB, tmp_path: Path) -> None:
     """While the database is away everything that needs it is a 503 with Retry-After, and then works again by itself."""
-    url = own_postgresql.create_database()
+    url = own_database_server.create_database()
     assert Command(tmp_path, {"database.peewee_url": url}).run("dbsync").returncode == 0
     service = Watched(tmp_path, url)
     event = make_event()
     body = make_subscription(target_url="http://127.0.0.1:9/")
     with service:
         uuid = service.subscribe("alice", **body)["uuid"]
-        own_postgresql.stop()
+        own_database_server.stop()
 
         answers = [
             service.post_event(event),
@@ -384,7 +386,7 @@ def test_database_away(own_postgresql: PostgreSQL, tmp_path: Path) -> None:
         bad = service.request("POST", "/receive", data=b"{")
         live = service.get("/health/live")
         problem = service.get("/eventmatch", user="alice", headers={"Accept": PROBLEM})
-        own_postgresql.start()
+        own_database_server.start()
 
         assert {answer.status_code for answer in answers} == {503}
         assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)

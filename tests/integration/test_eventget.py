@@ -40,11 +40,9 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC).replace(tzinfo=None) - timedelta(**time)
 
 
-def test_documented_form(
-    open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
-) -> None:
+def test_documented_form(open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run) -> None:
     """An event is `Event - UUID`, its JSON, and a line `ELM` for each subscription that it matched."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url})
     policy_server.refuse("bob")
     target.always("/fails", 503)
     subscriptions = [
@@ -89,9 +87,9 @@ def test_nothing_to_show(doors: Doors, run: Run) -> None:
     assert json.loads(run(doors.file, "eventget", "--json").stdout) == []
 
 
-def test_json_form(open_doors_each: OpenDoors, target: RecordingTarget, run: Run) -> None:
+def test_json_form(open_doors: OpenDoors, target: RecordingTarget, run: Run) -> None:
     """With `--json` events are a list, each with its body, its deliveries, and their attempts."""
-    doors = open_doors_each({"delivery.keep_response": "true"})
+    doors = open_doors({"delivery.keep_response": "true"})
     target.answers("/", [500, 200])
     subscription = doors.subscribe(target.url())
     event = make_event_1_0(subject="s", time="2026-11-22T17:30:00+01:00")
@@ -112,32 +110,32 @@ def test_json_form(open_doors_each: OpenDoors, target: RecordingTarget, run: Run
     assert all(each["seconds"] > 0 for each in delivery["tries"])
 
 
-def test_default_is_the_last_day_newest_first(doors_each: Doors, run: Run) -> None:
+def test_default_is_the_last_day_newest_first(doors: Doors, run: Run) -> None:
     """Without options the ten newest events of the last 24 hours are shown, the newest first."""
-    events = [doors_each.accept() for _ in range(12)]
+    events = [doors.accept() for _ in range(12)]
     for hours, event in enumerate(events):
         created(event, ago(hours=2 * hours + 1))
 
-    done = run(doors_each.file, "eventget")
-    more = run(doors_each.file, "eventget", "--limit", 100)
-    less = run(doors_each.file, "eventget", "--limit", 2)
+    done = run(doors.file, "eventget")
+    more = run(doors.file, "eventget", "--limit", 100)
+    less = run(doors.file, "eventget", "--limit", 2)
 
     assert shown(done.stdout) == events[:10]
     assert shown(more.stdout) == events[:12]
     assert shown(less.stdout) == events[:2]
     created(events[0], ago(hours=24, minutes=1))
-    assert shown(run(doors_each.file, "eventget").stdout) == events[1:11]
+    assert shown(run(doors.file, "eventget").stdout) == events[1:11]
 
 
-def test_dates_narrow(doors_each: Doors, run: Run) -> None:
+def test_dates_narrow(doors: Doors, run: Run) -> None:
     """`--start-date` and `--end-date` in UTC say which events are shown."""
-    old, middle, new = (doors_each.accept() for _ in range(3))
+    old, middle, new = (doors.accept() for _ in range(3))
     created(old, datetime(2026, 1, 1))
     created(middle, datetime(2026, 1, 2, 12))
     created(new, datetime(2026, 1, 3, 12))
 
     def between(*args: str) -> list[UUID]:
-        return shown(run(doors_each.file, "eventget", *args).stdout)
+        return shown(run(doors.file, "eventget", *args).stdout)
 
     assert between("--start-date", "2026-01-01 00:00:00") == [new, middle, old]
     assert between("--start-date", "2026-01-01 00:00:01") == [new, middle]
@@ -167,13 +165,13 @@ def test_bad_dates_are_shown_with_the_form(args: list[str], doors: Doors, run: R
     assert "such as '2026" in line
 
 
-def test_uuids_are_shown_whenever_they_came(doors_each: Doors, run: Run) -> None:
+def test_uuids_are_shown_whenever_they_came(doors: Doors, run: Run) -> None:
     """Events that are named are all shown, whatever the dates and the limit say."""
-    events = [doors_each.accept() for _ in range(12)]
+    events = [doors.accept() for _ in range(12)]
     for days, event in enumerate(events):
         created(event, ago(days=days + 2))
 
-    done = run(doors_each.file, "eventget", *reversed(events), "--limit", 1)
+    done = run(doors.file, "eventget", *reversed(events), "--limit", 1)
 
     assert done.returncode == 0
     assert shown(done.stdout) == events
@@ -193,13 +191,13 @@ def test_unknown_uuid_is_false(doors: Doors, run: Run) -> None:
 
 
 @pytest.mark.parametrize("body", ['[1, {"a": "ü"}]', '"text"', "7", "null", "no JSON {", ""])
-def test_upgraded_events_are_shown(body: str, doors_each: Doors, run: Run) -> None:
+def test_upgraded_events_are_shown(body: str, doors: Doors, run: Run) -> None:
     """An event of an older release is shown, with whatever body it has and no codes where none are known."""
-    subscription = doors_each.subscribe("http://127.0.0.1:9/")
-    uuid = doors_each.migrated(body, subscription)
+    subscription = doors.subscribe("http://127.0.0.1:9/")
+    uuid = doors.migrated(body, subscription)
 
-    done = run(doors_each.file, "eventget", uuid)
-    (found,) = json.loads(run(doors_each.file, "eventget", uuid, "--json").stdout)
+    done = run(doors.file, "eventget", uuid)
+    (found,) = json.loads(run(doors.file, "eventget", uuid, "--json").stdout)
 
     first, *middle, last = done.stdout.splitlines()
     assert done.returncode == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,10 +12,13 @@ import pytest
 import requests
 
 from tests.support import raw
+from tests.support.databases import held
 from tests.support.factories import make_subscription
 from tests.support.target import RecordingTarget
 from tests.support.wait import until
-from tests.support.watched import Run, Watched, running
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 KEYS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
@@ -27,21 +29,15 @@ HEADER = {"type": "header", "header": {"type": "Bearer", "credentials": "abc.def
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, run: Run) -> Watched:
-    """A service with nothing set but its database, once on each kind."""
-    return run(database=request.param)
+def service(start: Start) -> Watched:
+    """A service with nothing set."""
+    return start()
 
 
 @pytest.fixture(scope="module")
-def strict(run: Run) -> Watched:
+def strict(start: Start) -> Watched:
     """A service with bounds that are easy to reach."""
-    return run(
+    return start(
         {
             "receive.max_body": 1024,
             "receive.max_depth": 4,
@@ -55,9 +51,9 @@ def strict(run: Run) -> Watched:
 
 
 @pytest.fixture(scope="module")
-def open_hearted(run: Run) -> Watched:
+def open_hearted(start: Start) -> Watched:
     """A service that shows secrets to their owner, and times as they were."""
-    return run({"auth.show": "owner", "notifications.naive_times": "true"})
+    return start({"auth.show": "owner", "notifications.naive_times": "true"})
 
 
 @pytest.fixture
@@ -722,7 +718,7 @@ def test_pages_of_rows_of_one_moment(service: Watched, user: str) -> None:
     """Rows that were made at the same time are given once each, however small the pages."""
     own = {made(service, user)["uuid"] for _ in range(5)}
     for uuid in own:
-        write(service, uuid, "created = '2026-01-01 00:00:00'")
+        write(service, uuid, "created = '2026-01-01 00:00:00.000000'")
 
     found = [one["uuid"] for page in pages(service, user, "?limit=2") for one in page]
 
@@ -861,4 +857,4 @@ def write(service: Watched, uuid: str, columns: str) -> None:
 
 def _of(service: Watched, uuid: str) -> str:
     """Return the condition for a row's uuid as the database holds it."""
-    return f"uuid = '{UUID(uuid) if service.database_url.startswith('postgresql') else UUID(uuid).hex}'"
+    return f"uuid = '{held(service.database_url, uuid)}'"

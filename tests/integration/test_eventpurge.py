@@ -40,23 +40,23 @@ def counts() -> list[int]:
         return [table.select().count() for table in (orm.EventLogMatch, orm.DeliveryAttempt, orm.GateAnswer)]
 
 
-def test_default_is_older_than_a_day(doors_each: Doors, run: Run) -> None:
+def test_default_is_older_than_a_day(doors: Doors, run: Run) -> None:
     """Without options what was accepted more than 24 hours ago is removed."""
-    old, young = doors_each.send(), doors_each.send()
+    old, young = doors.send(), doors.send()
     created([old], hours=24, minutes=1)
     created([young], hours=23, minutes=59)
 
-    done = run(doors_each.file, "eventpurge")
+    done = run(doors.file, "eventpurge")
 
     assert (done.returncode, done.stdout) == (0, "1 events removed\n")
     assert left() == {young}
 
 
 def test_everything_of_an_event_goes(
-    open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
+    open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
 ) -> None:
     """With an event go its deliveries, their attempts, and what the policy server said; other events keep theirs."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url})
     target.answers("/", [500])
     doors.subscribe(target.url())
     doors.subscribe(target.url(), user="bob")
@@ -73,46 +73,46 @@ def test_everything_of_an_event_goes(
     assert len(doors.deliveries(kept)) == 2
 
 
-def test_older_than_date(doors_each: Doors, run: Run) -> None:
+def test_older_than_date(doors: Doors, run: Run) -> None:
     """`--older-than-date` says what is old, in UTC and in the form of `--date-format`."""
-    first, second, third = (doors_each.send() for _ in range(3))
+    first, second, third = (doors.send() for _ in range(3))
     with orm.session():
         for day, event in enumerate((first, second, third), 1):
             orm.EventLog.update(created=datetime(2026, 1, day)).where(orm.EventLog.uuid == event).execute()
 
-    run(doors_each.file, "eventpurge", "--older-than-date", "2026-01-02 00:00:00")
+    run(doors.file, "eventpurge", "--older-than-date", "2026-01-02 00:00:00")
     after_one = left()
-    run(doors_each.file, "eventpurge", "--older-than-date", "03/01/26", "--date-format", "%d/%m/%y")
+    run(doors.file, "eventpurge", "--older-than-date", "03/01/26", "--date-format", "%d/%m/%y")
 
     assert after_one == {second, third}
     assert left() == {third}
 
 
-def test_uuids_say_which(doors_each: Doors, run: Run) -> None:
+def test_uuids_say_which(doors: Doors, run: Run) -> None:
     """Events that are named are removed whatever their age, and no others."""
-    old, named, other = (doors_each.send() for _ in range(3))
+    old, named, other = (doors.send() for _ in range(3))
     created([old], days=9)
 
-    done = run(doors_each.file, "eventpurge", named, uuid4())
+    done = run(doors.file, "eventpurge", named, uuid4())
 
     assert (done.returncode, done.stdout) == (0, "1 events removed\n")
     assert left() == {old, other}
 
 
 @pytest.mark.parametrize("by", ["date", "uuid"])
-def test_unfinished_is_left_and_counted(doors_each: Doors, target: RecordingTarget, run: Run, by: str) -> None:
+def test_unfinished_is_left_and_counted(doors: Doors, target: RecordingTarget, run: Run, by: str) -> None:
     """What is not routed yet or has a pending delivery is left, counted, and told how to remove."""
     target.always("/", 500)
-    finished = doors_each.send()
-    subscription = doors_each.subscribe(target.url())
-    pending = doors_each.send()
-    doors_each.change(subscription, disabled="2026-01-01T00:00:00Z")
-    unrouted = doors_each.accept()
+    finished = doors.send()
+    subscription = doors.subscribe(target.url())
+    pending = doors.send()
+    doors.change(subscription, disabled="2026-01-01T00:00:00Z")
+    unrouted = doors.accept()
     every = [finished, pending, unrouted]
     created(every, days=2)
     args = every if by == "uuid" else []
 
-    done = run(doors_each.file, "eventpurge", *args)
+    done = run(doors.file, "eventpurge", *args)
 
     removed, told = done.stdout.splitlines()
     assert (done.returncode, removed) == (0, "1 events removed")
@@ -120,14 +120,14 @@ def test_unfinished_is_left_and_counted(doors_each: Doors, target: RecordingTarg
     assert left() == {pending, unrouted}
 
 
-def test_force_takes_everything(doors_each: Doors, target: RecordingTarget, run: Run) -> None:
+def test_force_takes_everything(doors: Doors, target: RecordingTarget, run: Run) -> None:
     """With `--force` what is not finished goes too; the young stays all the same."""
     target.always("/", 500)
-    doors_each.subscribe(target.url())
-    pending, unrouted, young = doors_each.send(), doors_each.accept(), doors_each.accept()
+    doors.subscribe(target.url())
+    pending, unrouted, young = doors.send(), doors.accept(), doors.accept()
     created([pending, unrouted], days=2)
 
-    done = run(doors_each.file, "eventpurge", "--force")
+    done = run(doors.file, "eventpurge", "--force")
 
     assert (done.returncode, done.stdout) == (0, "2 events removed\n")
     assert left() == {young}
@@ -143,9 +143,9 @@ def test_ended_states_are_finished(doors: Doors, target: RecordingTarget, run: R
     assert run(doors.file, "eventpurge").stdout == "4 events removed\n"
 
 
-def test_more_than_one_batch(doors_each: Doors, target: RecordingTarget, run: Run) -> None:
+def test_more_than_one_batch(doors: Doors, target: RecordingTarget, run: Run) -> None:
     """However many events there are, all of them are removed, in batches."""
-    subscription = doors_each.subscribe(target.url())
+    subscription = doors.subscribe(target.url())
     with orm.session(), orm.transaction():
         at = orm.now() - timedelta(days=2)
         events = [{"uuid": uuid4(), "jsondata": "{}", "created": at, "routed": at} for _ in range(1234)]
@@ -162,13 +162,13 @@ def test_more_than_one_batch(doors_each: Doors, target: RecordingTarget, run: Ru
         for start in range(0, len(events), 200):
             orm.EventLog.insert_many(events[start : start + 200]).execute()
             orm.EventLogMatch.insert_many(matches[start : start + 200]).execute()
-    kept = doors_each.accept()
+    kept = doors.accept()
     with orm.session():
         one_batch = orm.Purge([], orm.now() - timedelta(days=1), force=False)
         assert one_batch.count() == (1234, 0)
         assert 0 < one_batch.batch() < 1000
 
-    done = run(doors_each.file, "eventpurge")
+    done = run(doors.file, "eventpurge")
 
     assert done.returncode == 0
     assert left() == {kept}

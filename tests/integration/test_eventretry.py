@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from pacifica.notifications import orm
 from tests.support import tables
+from tests.support.databases import held
 from tests.support.doors import Doors
 from tests.support.factories import make_event
 from tests.support.policy import PolicyServer
-from tests.support.processes import Command, Service
+from tests.support.processes import Command
 from tests.support.target import RecordingTarget
 from tests.support.wait import until
+from tests.support.watched import Watched
 
-from .conftest import OpenDoors, Run
+from .conftest import OpenDoors, Run, Start
 
 NO_WORKER = "no worker was seen lately; sending from here\n"
 
 
 @pytest.fixture
-def dead(open_doors_each: OpenDoors, target: RecordingTarget) -> tuple[Doors, UUID]:
-    """Doors, once on each kind of database, and an event whose only delivery is dead after two attempts."""
-    doors = open_doors_each({"delivery.retry_schedule": "60"})
+def dead(open_doors: OpenDoors, target: RecordingTarget) -> tuple[Doors, UUID]:
+    """Doors, and an event whose only delivery is dead after two attempts."""
+    doors = open_doors({"delivery.retry_schedule": "60"})
     target.answers("/", [500, 500])
     doors.subscribe(target.url())
     event = doors.send()
@@ -76,10 +76,10 @@ def test_reopened_delivery_has_its_whole_schedule(dead: tuple[Doors, UUID], targ
 
 
 def test_refused_becomes_a_replay(
-    open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
+    open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
 ) -> None:
     """What was refused is asked about anew and sent as a replay, with an id of its own and the mark."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url})
     policy_server.refuse("alice")
     doors.subscribe(target.url())
     event = doors.send()
@@ -100,14 +100,14 @@ def test_refused_becomes_a_replay(
     assert replays(target) == ["2"]
 
 
-def test_delivered_is_replayed_only_with_all(doors_each: Doors, target: RecordingTarget, run: Run) -> None:
+def test_delivered_is_replayed_only_with_all(doors: Doors, target: RecordingTarget, run: Run) -> None:
     """What was delivered is left alone without `--all`; with it each call sends one replay more."""
-    doors_each.subscribe(target.url())
-    event = doors_each.send()
+    doors.subscribe(target.url())
+    event = doors.send()
 
-    plain = run(doors_each.file, "eventretry", event)
-    first = run(doors_each.file, "eventretry", "--all", event)
-    second = run(doors_each.file, "eventretry", "--all", event)
+    plain = run(doors.file, "eventretry", event)
+    first = run(doors.file, "eventretry", "--all", event)
+    second = run(doors.file, "eventretry", "--all", event)
 
     assert (plain.returncode, plain.stdout, plain.stderr) == (0, "nothing to send again\n", "")
     assert (first.returncode, second.returncode) == (0, 0)
@@ -152,10 +152,10 @@ def test_others_are_left_alone(doors: Doors, target: RecordingTarget, run: Run, 
 
 
 def test_every_outcome_is_reported(
-    open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
+    open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget, run: Run
 ) -> None:
     """Each delivery that was sent again is reported, and one that did not arrive makes the command false."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url, "delivery.retry_schedule": ""})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url, "delivery.retry_schedule": ""})
     policy_server.refuse("bob")
     target.always("/fails", 503)
     target.answers("/arrives", [500])
@@ -245,14 +245,14 @@ def test_only_named_events_are_sent(dead: tuple[Doors, UUID], target: RecordingT
 
 
 @pytest.mark.parametrize("body", ['[1, {"a": 2}]', '"text"', "no JSON {", '{"a": NaN}'])
-def test_upgraded_events(doors_each: Doors, target: RecordingTarget, run: Run, body: str) -> None:
+def test_upgraded_events(doors: Doors, target: RecordingTarget, run: Run, body: str) -> None:
     """An event of an older release is replayed with the body it has; one that can't be extended is dead."""
-    plain = doors_each.subscribe(target.url())
-    extended = doors_each.subscribe(target.url(), extensions={"a": "b"})
-    first, second = doors_each.migrated(body, plain), doors_each.migrated(body, extended)
+    plain = doors.subscribe(target.url())
+    extended = doors.subscribe(target.url(), extensions={"a": "b"})
+    first, second = doors.migrated(body, plain), doors.migrated(body, extended)
 
-    fine = run(doors_each.file, "eventretry", "--all", first)
-    broken = run(doors_each.file, "eventretry", "--all", second, "--json")
+    fine = run(doors.file, "eventretry", "--all", first)
+    broken = run(doors.file, "eventretry", "--all", second, "--json")
 
     assert (fine.returncode, broken.returncode) == (0, -1)
     (request,) = target.requests()
@@ -276,26 +276,16 @@ def test_worker_that_vanishes_is_not_waited_for(dead: tuple[Doors, UUID], run: R
 # With a running service.
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Service, Command]]:
+@pytest.fixture(scope="module")
+def served(start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Watched, Command]:
     """The embedded service with the commands beside it."""
-    folder = tmp_path_factory.mktemp("served")
-    settings: dict[str, Any] = {"delivery.retry_schedule": ""}
-    settings["database.peewee_url"] = f"sqlite:///{folder / 'served.db'}"
-    if request.param == "postgresql":
-        settings["database.peewee_url"] = request.getfixturevalue("postgresql_server").create_database()
-    command = Command(folder, settings)
-    assert command.run("dbsync").returncode == 0
-    service = Service(folder, settings)
-    service.kept = True
-    with service:
-        service.database_url = settings["database.peewee_url"]
-        yield service, command
+    settings = {"delivery.retry_schedule": ""}
+    service = start(settings)
+    beside = {"database.peewee_url": service.database_url, **settings}
+    return service, Command(tmp_path_factory.mktemp("commands"), beside)
 
 
-def test_running_service_sends(served: tuple[Service, Command], target: RecordingTarget) -> None:
+def test_running_service_sends(served: tuple[Watched, Command], target: RecordingTarget) -> None:
     """With a running worker the command leaves the sending to it, waits for the outcome, and reports it."""
     service, command = served
     event = make_event()
@@ -314,7 +304,7 @@ def test_running_service_sends(served: tuple[Service, Command], target: Recordin
     assert [first.attempt, second.attempt] == [1, 2]
 
 
-def test_command_is_no_worker(served: tuple[Service, Command], target: RecordingTarget) -> None:
+def test_command_is_no_worker(served: tuple[Watched, Command], target: RecordingTarget) -> None:
     """The command starts no worker of its own beside the running one, which would vanish with what it claimed."""
     service, command = served
     event = make_event()
@@ -331,8 +321,8 @@ def test_command_is_no_worker(served: tuple[Service, Command], target: Recording
     assert replays(target) == [None, "1"]
 
 
-def ended(service: Service, event: str, state: str) -> None:
+def ended(service: Watched, event: str, state: str) -> None:
     """Wait until the delivery of an event has ended in a state."""
-    key = event if service.database_url.startswith("postgresql") else event.replace("-", "")
-    statement = f"SELECT COUNT(*) FROM eventlogmatch WHERE state = '{state}' AND event_log_id = '{key}'"
-    until(lambda: tables.one(service.database_url, statement), what=f"the delivery to be {state}")
+    url = service.database_url
+    statement = f"SELECT COUNT(*) FROM eventlogmatch WHERE state = '{state}' AND event_log_id = '{held(url, event)}'"
+    until(lambda: tables.one(url, statement), what=f"the delivery to be {state}")

@@ -92,110 +92,110 @@ def test_deleting_ends_what_is_pending(service: Service, target: RecordingTarget
     assert {request.json()["eventID"] for request in target.requests("/")} == {event["eventID"]}
 
 
-def test_held_deliveries_use_no_attempts(doors_each: Doors, target: RecordingTarget) -> None:
+def test_held_deliveries_use_no_attempts(doors: Doors, target: RecordingTarget) -> None:
     """What is pending when a subscription is disabled is held at once, and its attempts stay as they are."""
     target.always("/", 500)
-    subscription = doors_each.subscribe(target.url())
-    doors_each.send()
+    subscription = doors.subscribe(target.url())
+    doors.send()
 
-    doors_each.change(subscription, disabled=NOW)
-    held = state(doors_each)
-    doors_each.again()
-    doors_each.again()
+    doors.change(subscription, disabled=NOW)
+    held = state(doors)
+    doors.again()
+    doors.again()
 
     assert held == ("pending", 1, True)
-    assert state(doors_each) == ("pending", 1, True)
+    assert state(doors) == ("pending", 1, True)
     assert len(target.requests()) == 1
 
 
-def test_revived_deliveries_continue(doors_each: Doors, target: RecordingTarget) -> None:
+def test_revived_deliveries_continue(doors: Doors, target: RecordingTarget) -> None:
     """Reviving makes what was held due at once, with the same id and the next number."""
     target.answers("/", [500, 200])
-    subscription = doors_each.subscribe(target.url())
-    doors_each.send()
-    doors_each.change(subscription, disabled=NOW)
+    subscription = doors.subscribe(target.url())
+    doors.send()
+    doors.change(subscription, disabled=NOW)
 
-    doors_each.change(subscription, disabled=None)
-    doors_each.deliver()
+    doors.change(subscription, disabled=None)
+    doors.deliver()
 
-    assert state(doors_each)[:2] == ("delivered", 2)
+    assert state(doors)[:2] == ("delivered", 2)
     first, second = target.requests()
     assert (first.delivery, first.attempt, second.attempt) == (second.delivery, 1, 2)
 
 
-def test_delivery_that_is_claimed_when_disabled_is_held(doors_each: Doors, target: RecordingTarget) -> None:
+def test_delivery_that_is_claimed_when_disabled_is_held(doors: Doors, target: RecordingTarget) -> None:
     """A delivery that becomes due while its subscription is disabled is held without an attempt."""
-    subscription = doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
+    subscription = doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
     with orm.session():
         orm.EventMatch.update(disabled=orm.now()).where(orm.EventMatch.uuid == subscription).execute()
 
-    doors_each.deliver()
+    doors.deliver()
 
-    assert state(doors_each) == ("pending", 0, True)
-    assert "disabled" in doors_each.delivery().reason
+    assert state(doors) == ("pending", 0, True)
+    assert "disabled" in doors.delivery().reason
     assert target.requests() == []
 
 
 @pytest.mark.parametrize(("status", "after"), [(200, ("delivered", 1, True)), (500, ("pending", 1, False))])
 def test_attempt_in_flight_counts_when_disabled(
-    doors_each: Doors, target: RecordingTarget, status: int, after: tuple[str, int, bool]
+    doors: Doors, target: RecordingTarget, status: int, after: tuple[str, int, bool]
 ) -> None:
     """An attempt that is in flight when its subscription is disabled is settled as it ends, and then held."""
     answer = Held(status)
     target.always("/", answer)
-    subscription = doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    doors_each.courier.drain(stopping=lambda: bool(target.requests()))
+    subscription = doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    doors.courier.drain(stopping=lambda: bool(target.requests()))
 
-    doors_each.change(subscription, disabled=NOW)
+    doors.change(subscription, disabled=NOW)
     answer.release.set()
-    doors_each.deliver()
-    settled = state(doors_each)
-    doors_each.again()
+    doors.deliver()
+    settled = state(doors)
+    doors.again()
 
     assert settled == after
-    assert state(doors_each) == (after[0], 1, True)
+    assert state(doors) == (after[0], 1, True)
     assert len(target.requests()) == 1
 
 
-def test_reviving_sends_nothing_twice(doors_each: Doors, target: RecordingTarget) -> None:
+def test_reviving_sends_nothing_twice(doors: Doors, target: RecordingTarget) -> None:
     """What is in flight while its subscription is disabled and revived stays with the worker that has it."""
     answer = Held(200)
     target.always("/", answer)
-    subscription = doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    doors_each.courier.drain(stopping=lambda: bool(target.requests()))
+    subscription = doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    doors.courier.drain(stopping=lambda: bool(target.requests()))
 
-    doors_each.change(subscription, disabled=NOW)
-    doors_each.change(subscription, disabled=None)
-    doors_each.new_courier().drain()
+    doors.change(subscription, disabled=NOW)
+    doors.change(subscription, disabled=None)
+    doors.new_courier().drain()
     answer.release.set()
-    doors_each.deliver()
+    doors.deliver()
 
-    assert state(doors_each)[:2] == ("delivered", 1)
+    assert state(doors)[:2] == ("delivered", 1)
     assert len(target.requests()) == 1
 
 
-def test_reviving_while_a_worker_holds(doors_each: Doors, target: RecordingTarget) -> None:
+def test_reviving_while_a_worker_holds(doors: Doors, target: RecordingTarget) -> None:
     """What a worker puts on hold at the moment of the revival is freed by the housekeeping of any worker."""
-    subscription = doors_each.subscribe(target.url())
-    doors_each.accept()
-    doors_each.route()
-    doors_each.change(subscription, disabled=NOW)
-    doors_each.change(subscription, disabled=None)
+    subscription = doors.subscribe(target.url())
+    doors.accept()
+    doors.route()
+    doors.change(subscription, disabled=NOW)
+    doors.change(subscription, disabled=None)
     with orm.session():
         # What a worker writes that read the subscription before it was revived.
         orm.EventLogMatch.update(next_attempt_at=None).execute()
 
-    freed = mend(doors_each)
-    doors_each.deliver()
+    freed = mend(doors)
+    doors.deliver()
 
     assert freed == 1
-    assert state(doors_each)[:2] == ("delivered", 1)
+    assert state(doors)[:2] == ("delivered", 1)
 
 
 def test_disabling_holds_what_waits_for_the_policy_server(open_doors: OpenDoors, target: RecordingTarget) -> None:
@@ -216,17 +216,17 @@ def test_disabling_holds_what_waits_for_the_policy_server(open_doors: OpenDoors,
     assert len(target.requests("/policy/events/alice")) == 2
 
 
-def test_deleting_cancels(doors_each: Doors, target: RecordingTarget) -> None:
+def test_deleting_cancels(doors: Doors, target: RecordingTarget) -> None:
     """Deleting cancels what is pending and what is held; what has ended stays."""
     target.answers("/", [200, 500])
-    subscription = doors_each.subscribe(target.url())
-    delivered = doors_each.send()
-    pending = doors_each.send()
+    subscription = doors.subscribe(target.url())
+    delivered = doors.send()
+    pending = doors.send()
 
-    doors_each.delete(subscription)
+    doors.delete(subscription)
 
-    assert doors_each.delivery(delivered).state == "delivered"
-    cancelled = doors_each.delivery(pending)
+    assert doors.delivery(delivered).state == "delivered"
+    cancelled = doors.delivery(pending)
     assert (cancelled.state, cancelled.reason) == ("cancelled", "the subscription was deleted")
     assert cancelled.finished is not None
     assert cancelled.next_attempt_at is None
@@ -244,23 +244,23 @@ def test_deleting_cancels_what_is_held(doors: Doors, target: RecordingTarget) ->
     assert state(doors) == ("cancelled", 1, True)
 
 
-def test_delivery_made_while_deleting_is_cancelled(doors_each: Doors, target: RecordingTarget) -> None:
+def test_delivery_made_while_deleting_is_cancelled(doors: Doors, target: RecordingTarget) -> None:
     """A delivery that a router makes for a subscription deleted meanwhile ends cancelled, unsent."""
-    subscription = doors_each.subscribe(target.url())
-    event = doors_each.accept()
-    doors_each.delete(subscription)
+    subscription = doors.subscribe(target.url())
+    event = doors.accept()
+    doors.delete(subscription)
     with orm.session():
         orm.EventLogMatch.add(event, [subscription])
 
-    doors_each.deliver()
+    doors.deliver()
 
-    assert state(doors_each) == ("cancelled", 0, True)
+    assert state(doors) == ("cancelled", 0, True)
     assert target.requests() == []
 
 
-def test_held_too_long_is_dead(open_doors_each: OpenDoors, target: RecordingTarget) -> None:
+def test_held_too_long_is_dead(open_doors: OpenDoors, target: RecordingTarget) -> None:
     """What is held longer than `retention.held` is dead, with that reason; a shorter time leaves it."""
-    doors = open_doors_each({"retention.held": 1000})
+    doors = open_doors({"retention.held": 1000})
     target.always("/", 500)
     subscription = doors.subscribe(target.url())
     doors.send()
@@ -293,17 +293,17 @@ def test_old_deliveries_are_held_as_long_as_new_ones(open_doors: OpenDoors, targ
     assert state(doors) == ("pending", 1, True)
 
 
-def test_housekeeping_leaves_what_waits_for_its_time(doors_each: Doors, target: RecordingTarget) -> None:
+def test_housekeeping_leaves_what_waits_for_its_time(doors: Doors, target: RecordingTarget) -> None:
     """Housekeeping touches neither what waits for its next attempt nor what has ended."""
     target.answers("/", [200, 500])
-    doors_each.subscribe(target.url())
-    doors_each.send()
-    doors_each.send()
-    before = [delivery.__data__ for delivery in doors_each.deliveries()]
+    doors.subscribe(target.url())
+    doors.send()
+    doors.send()
+    before = [delivery.__data__ for delivery in doors.deliveries()]
 
-    assert mend(doors_each) == 0
+    assert mend(doors) == 0
 
-    assert [delivery.__data__ for delivery in doors_each.deliveries()] == before
+    assert [delivery.__data__ for delivery in doors.deliveries()] == before
 
 
 def test_revived_by_the_owner_after_410(doors: Doors, target: RecordingTarget) -> None:

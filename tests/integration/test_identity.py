@@ -12,28 +12,30 @@ import pytest
 from tests.support import raw
 from tests.support.missing import missing
 from tests.support.processes import Uwsgi
-from tests.support.watched import Run, Watched, running
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 SETTING = "notifications.user_header"
 HEADER = "Http-Remote-User"
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
+def database_kind() -> str:
+    """SQLite alone: who asks stands in the headers. That users differ by every character is the tables' contract."""
+    return "sqlite"
 
 
 @pytest.fixture(scope="module")
-def service(run: Run) -> Watched:
+def service(start: Start) -> Watched:
     """A service with nothing set that is reached from other machines too."""
-    return run(args=["-a", "0.0.0.0"])
+    return start(args=["-a", "0.0.0.0"])
 
 
 @pytest.fixture(scope="module")
-def renamed(run: Run) -> Watched:
+def renamed(start: Start) -> Watched:
     """A service with a header and a default user of its own."""
-    return run({"notifications.user_header": "X-Forwarded-User", "DEFAULT.default_user": "carol"})
+    return start({"notifications.user_header": "X-Forwarded-User", "DEFAULT.default_user": "carol"})
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +176,11 @@ def test_other_machines_have_no_default_user(service: Watched) -> None:
     assert named(ask(service, [(HEADER, "alice")], host=host)) == "alice"
 
 
-def test_loopback_of_ipv6(run: Run) -> None:
+def test_loopback_of_ipv6(start: Start) -> None:
     """The loopback of IPv6 counts as this machine."""
     if not any(a.address == "::1" for addresses in psutil.net_if_addrs().values() for a in addresses):
         pytest.skip("this machine has no IPv6")
-    service = run(args=["-a", "::"])
+    service = start(args=["-a", "::"])
 
     assert named(ask(service, [], host="::1")) == "default_user"
     assert named(ask(service, [], host="127.0.0.1")) == "default_user"

@@ -27,9 +27,9 @@ def guarded(open_doors: OpenDoors, policy_server: PolicyServer) -> Doors:
 
 
 @pytest.fixture
-def guarded_each(open_doors_each: OpenDoors, policy_server: PolicyServer) -> Doors:
-    """Doors with a policy server, once on each kind of database."""
-    return open_doors_each({"notifications.policy_url": policy_server.policy_url})
+def guarded_each(open_doors: OpenDoors, policy_server: PolicyServer) -> Doors:
+    """Doors with a policy server."""
+    return open_doors({"notifications.policy_url": policy_server.policy_url})
 
 
 def wait(doors: Doors) -> float:
@@ -215,10 +215,10 @@ def test_nothing_is_asked_before_its_time(guarded: Doors, policy_server: PolicyS
 
 
 def test_dead_when_nobody_answers_for_long(
-    open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget
+    open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget
 ) -> None:
     """Past `policy.max_age` without an answer a delivery is dead, with that reason; a younger one is not."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url, "policy.max_age": 1000})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url, "policy.max_age": 1000})
     policy_server.fail("alice")
     subscription = doors.subscribe(target.url())
     doors.send()
@@ -270,9 +270,9 @@ def test_silence_for_one_user_holds_only_that_user(
     assert [work.subscription.user for work in doors.courier.in_hand] == ["mallory"]
 
 
-def test_two_workers_ask_once(open_doors_each: OpenDoors, policy_server: PolicyServer, target: RecordingTarget) -> None:
+def test_two_workers_ask_once(open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget) -> None:
     """Several workers with deliveries of the same event and user ask one question in all."""
-    doors = open_doors_each({"notifications.policy_url": policy_server.policy_url, "delivery.batch": 2})
+    doors = open_doors({"notifications.policy_url": policy_server.policy_url, "delivery.batch": 2})
     for _ in range(12):
         doors.subscribe(target.url())
     doors.accept()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,37 +12,34 @@ import pytest
 import requests
 
 from tests.support import raw
+from tests.support.databases import held
 from tests.support.factories import ABSENT, make_event, make_event_1_0
 from tests.support.target import RecordingTarget, Request
 from tests.support.wait import until
-from tests.support.watched import Run, Watched, running
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 CLOUD = "application/cloudevents+json"
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, run: Run) -> Watched:
-    """A service with nothing set but its database, once on each kind."""
-    return run(database=request.param)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def refusing(request: pytest.FixtureRequest, run: Run) -> Watched:
-    """A service that refuses conflicts, once on each kind of database."""
-    return run({"receive.on_conflict": "refuse"}, database=request.param)
+def service(start: Start) -> Watched:
+    """A service with nothing set."""
+    return start()
 
 
 @pytest.fixture(scope="module")
-def strict(run: Run) -> Watched:
+def refusing(start: Start) -> Watched:
+    """A service that refuses conflicts."""
+    return start({"receive.on_conflict": "refuse"})
+
+
+@pytest.fixture(scope="module")
+def strict(start: Start) -> Watched:
     """A service with bounds that are easy to reach."""
-    return run({"receive.max_body": 1024, "receive.max_depth": 3})
+    return start({"receive.max_body": 1024, "receive.max_depth": 3})
 
 
 @pytest.fixture
@@ -70,8 +66,7 @@ def stored(service: Watched, source: str) -> list[str]:
 
 def text_of(service: Watched, uuid: str) -> str:
     """Return the text of one event as it is in the table."""
-    held = UUID(uuid) if service.database_url.startswith("postgresql") else UUID(uuid).hex
-    ((text,),) = service.rows(f"SELECT jsondata FROM eventlog WHERE uuid = '{held}'")
+    ((text,),) = service.rows(f"SELECT jsondata FROM eventlog WHERE uuid = '{held(service.database_url, uuid)}'")
     return str(text)
 
 

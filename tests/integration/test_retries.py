@@ -43,17 +43,17 @@ def fail_for(doors: Doors, subscription: UUID, days: float, failures: int) -> No
 # The schedule.
 
 
-def test_default_schedule(doors_each: Doors, failing: RecordingTarget) -> None:
+def test_default_schedule(doors: Doors, failing: RecordingTarget) -> None:
     """Without settings a delivery is tried ten times, after 5 s, 30 s, … 8 h, and is dead then."""
-    doors_each.subscribe(failing.url())
-    doors_each.send()
+    doors.subscribe(failing.url())
+    doors.send()
     delays = []
-    while doors_each.delivery().state == "pending":
-        delays.append(doors_each.delay())
-        doors_each.again()
+    while doors.delivery().state == "pending":
+        delays.append(doors.delay())
+        doors.again()
 
     assert delays == pytest.approx(DEFAULT_SCHEDULE, abs=TICK)
-    dead = doors_each.delivery()
+    dead = doors.delivery()
     assert (dead.state, dead.attempts, dead.next_attempt_at, dead.reason) == ("dead", 10, None, "answered 500")
     assert dead.finished is not None
     assert [request.attempt for request in failing.requests()] == list(range(1, 11))
@@ -99,9 +99,9 @@ def test_nothing_is_sent_before_its_time(doors: Doors, failing: RecordingTarget)
 
 
 @pytest.mark.parametrize("answer", [500, 404, redirect("http://127.0.0.1/"), Reset()], ids=repr)
-def test_empty_schedule_is_no_retry(open_doors_each: OpenDoors, target: RecordingTarget, answer: object) -> None:
+def test_empty_schedule_is_no_retry(open_doors: OpenDoors, target: RecordingTarget, answer: object) -> None:
     """With an empty schedule a delivery is dead after its first failure; its subscription stays enabled."""
-    doors = open_doors_each({"delivery.retry_schedule": ""})
+    doors = open_doors({"delivery.retry_schedule": ""})
     subscription = doors.subscribe(target.url())
     target.always("/", answer)
 
@@ -141,9 +141,9 @@ def test_one_failure_does_not_disable(doors: Doors, failing: RecordingTarget) ->
     assert (doors.subscription(subscription).disabled, doors.subscription(subscription).error) == (None, None)
 
 
-def test_disabling_at_the_first_failure(open_doors_each: OpenDoors, failing: RecordingTarget) -> None:
+def test_disabling_at_the_first_failure(open_doors: OpenDoors, failing: RecordingTarget) -> None:
     """With `delivery.disable_after = 0` the first failure disables and there is no retry, as it was in 0.5.2."""
-    doors = open_doors_each({"delivery.disable_after": 0})
+    doors = open_doors({"delivery.disable_after": 0})
     subscription = doors.subscribe(failing.url())
 
     doors.send()
@@ -166,18 +166,18 @@ def test_first_failure_without_an_answer(open_doors: OpenDoors, target: Recordin
     assert doors.subscription(subscription).error == "the target: the connection was refused"
 
 
-def test_failing_for_days_disables(doors_each: Doors, failing: RecordingTarget) -> None:
+def test_failing_for_days_disables(doors: Doors, failing: RecordingTarget) -> None:
     """A subscription that failed for five days and ten attempts is disabled, and its owner reads why."""
-    subscription = doors_each.subscribe(failing.url())
-    fail_for(doors_each, subscription, days=5.01, failures=9)
+    subscription = doors.subscribe(failing.url())
+    fail_for(doors, subscription, days=5.01, failures=9)
 
-    doors_each.send()
+    doors.send()
 
-    row = doors_each.subscription(subscription)
+    row = doors.subscription(subscription)
     assert row.disabled is not None
     assert row.error.startswith("no delivery succeeded in 10 attempts since 2")
     assert row.error.endswith("Z; at last the target answered 500")
-    delivery = doors_each.delivery()
+    delivery = doors.delivery()
     assert (delivery.state, delivery.attempts) == ("pending", 1)
 
 
@@ -206,16 +206,16 @@ def test_days_are_a_setting(open_doors: OpenDoors, failing: RecordingTarget) -> 
     assert doors.subscription(subscription).disabled is not None
 
 
-def test_success_clears_the_failures(doors_each: Doors, failing: RecordingTarget) -> None:
+def test_success_clears_the_failures(doors: Doors, failing: RecordingTarget) -> None:
     """One delivery that arrives ends what was counted, however long it was."""
-    subscription = doors_each.subscribe(failing.url())
-    fail_for(doors_each, subscription, days=4, failures=50)
+    subscription = doors.subscribe(failing.url())
+    fail_for(doors, subscription, days=4, failures=50)
     failing.answers("/", [200])
 
-    doors_each.send()
+    doors.send()
 
-    assert failed(doors_each, subscription) == (False, 0)
-    assert doors_each.subscription(subscription).disabled is None
+    assert failed(doors, subscription) == (False, 0)
+    assert doors.subscription(subscription).disabled is None
 
 
 def test_failures_are_counted_for_each_subscription(doors: Doors, failing: RecordingTarget) -> None:
@@ -271,16 +271,16 @@ def test_another_target_starts_anew(doors: Doors, failing: RecordingTarget) -> N
     assert failed(doors, subscription) == (False, 0)
 
 
-def test_many_failures_at_once_are_all_counted(doors_each: Doors, failing: RecordingTarget) -> None:
+def test_many_failures_at_once_are_all_counted(doors: Doors, failing: RecordingTarget) -> None:
     """Several workers count the failures of one subscription together, and one of them disables it."""
-    subscription = doors_each.subscribe(failing.url())
-    fail_for(doors_each, subscription, days=6, failures=0)
+    subscription = doors.subscribe(failing.url())
+    fail_for(doors, subscription, days=6, failures=0)
     release = threading.Event()
     failing.always("/", Held(500, release=release))
     for _ in range(30):
-        doors_each.accept()
-    doors_each.route()
-    couriers = [doors_each.new_courier() for _ in range(3)]
+        doors.accept()
+    doors.route()
+    couriers = [doors.new_courier() for _ in range(3)]
     couriers[0].drain(stopping=lambda: len(failing.requests()) >= 30)
     threads = [threading.Thread(target=courier.drain) for courier in couriers]
 
@@ -290,9 +290,9 @@ def test_many_failures_at_once_are_all_counted(doors_each: Doors, failing: Recor
     for thread in threads:
         thread.join(60)
 
-    assert doors_each.subscription(subscription).disabled is not None
-    assert failed(doors_each, subscription) == (True, 30)
-    assert {delivery.attempts for delivery in doors_each.deliveries()} == {1}
+    assert doors.subscription(subscription).disabled is not None
+    assert failed(doors, subscription) == (True, 30)
+    assert {delivery.attempts for delivery in doors.deliveries()} == {1}
 
 
 def test_attempts_before_a_crash_are_not_forgotten(doors: Doors, failing: RecordingTarget) -> None:

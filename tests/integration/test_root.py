@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,23 +14,24 @@ from pacifica.notifications.rest import EventMatch, ReceiveEvent
 from tests.support import raw
 from tests.support.factories import make_event, make_event_1_0, make_subscription
 from tests.support.ports import free_port
-from tests.support.processes import Command
-from tests.support.watched import Run, Watched, running
+from tests.support.watched import Watched
+
+from .conftest import Start
 
 WORKER = "celery -A pacifica.notifications.tasks worker"
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Services of this module."""
-    yield from running(request, tmp_path_factory)
+def database_kind() -> str:
+    """SQLite alone: what stands at the root is the same on every database."""
+    return "sqlite"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, run: Run) -> Watched:
-    """A service with nothing set but its database, once on each kind."""
-    return run(database=request.param)
+@pytest.fixture(scope="module")
+def service(start: Start) -> Watched:
+    """A service with nothing set."""
+    return start()
 
 
 def test_root(service: Watched) -> None:
@@ -92,9 +92,9 @@ def test_health_with_the_embedded_worker(service: Watched) -> None:
     assert service.get("/health/ready").json() == {"status": "ok", "database": "ok", "worker": "embedded"}
 
 
-def test_not_ready_on_an_older_schema(run: Run) -> None:
+def test_not_ready_on_an_older_schema(start: Start) -> None:
     """When the tables are those of an older release, ready is a 503 that names the command, and live is not."""
-    service = run()
+    service = start()
     service.execute("UPDATE notificationsystem SET value = 3 WHERE part = 'major'")
 
     ready, live = service.get("/health/ready"), service.get("/health/live")
@@ -106,14 +106,11 @@ def test_not_ready_on_an_older_schema(run: Run) -> None:
     assert service.get("/health/ready").status_code == 200
 
 
-def test_broker_without_a_worker(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_broker_without_a_worker(start: Start) -> None:
     """With a broker and no worker seen, health and the log name the line that starts one; events are taken."""
-    folder = tmp_path_factory.mktemp("broker")
-    url = f"sqlite:///{(folder / 'x.sqlite3').as_posix()}"
-    assert Command(folder, {"database.peewee_url": url}).run("dbsync").returncode == 0
     broker = f"redis://127.0.0.1:{free_port()}/0"
 
-    service = run({"celery.broker_url": broker, "database.peewee_url": url, "notifications.policy_url": ""})
+    service = start({"celery.broker_url": broker, "notifications.policy_url": ""})
 
     assert WORKER in service.log
     for path in ("/health/live", "/health/ready"):

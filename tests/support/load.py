@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import requests
@@ -33,7 +34,7 @@ class Load:
     """Sends each event once to `/receive`, to the services in turn; `rate` is events in a second, all together.
 
     As a context manager it starts, and stops at the end whatever is left of the events. `keep_alive` is for a
-    server that takes more than one request on a connection.
+    server that takes more than one request on a connection, `trusted` the file of the certificate of one with TLS.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Load:
         rate: float,
         threads: int = 8,
         keep_alive: bool = True,
+        trusted: Path | None = None,
     ) -> None:
         self._origins = list(origins)
         self._events = enumerate(events)
         self._rate = rate
         self._keep_alive = keep_alive
+        self._trusted = trusted
         self._lock = threading.Lock()
         self._answers: list[Answer] = []
         self._stopping = threading.Event()
@@ -110,6 +113,7 @@ class Load:
     def _send(self) -> None:
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = str(self._trusted) if self._trusted else True
             while not self._stopping.is_set():
                 with self._lock:
                     number, event = next(self._events, (-1, {}))

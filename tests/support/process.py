@@ -242,7 +242,10 @@ class Process:
             with suppress(psutil.NoSuchProcess):
                 found = {psutil.Process(leader), *psutil.Process(leader).children(recursive=True)}
         if hasattr(os, "getpgid"):
-            found |= {process for process in psutil.process_iter() if _group(process.pid) in self._groups}
+            grouped = {process: _group(process.pid) for process in psutil.process_iter()}
+            found |= {process for process, group in grouped.items() if group in self._groups}
+            # Once nobody is left in a group, its number may become that of somebody else's.
+            self._groups &= set(grouped.values())
         return [process for process in found if _alive(process)]
 
     def _log_end(self) -> str:
@@ -271,8 +274,10 @@ def close_all() -> None:
 
 
 def _group(pid: int) -> int | None:
+    """Return the group of a process that is in the session of the same number, as what is started here is."""
     try:
-        return os.getpgid(pid)
+        group = os.getpgid(pid)
+        return group if os.getsid(pid) == group else None
     except OSError:
         return None
 

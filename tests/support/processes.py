@@ -71,7 +71,7 @@ class _Part(Process):
 
 
 class _WebPart(_Part):
-    """A part that answers HTTP on a port of its own, which it keeps over restarts."""
+    """A part that answers HTTP on an address and a port of its own, which it keeps over restarts."""
 
     #: Whether a connection serves more than one request.
     keep_alive = True
@@ -84,9 +84,11 @@ class _WebPart(_Part):
         env: Mapping[str, str] | None,
         args: Sequence[str],
         port: int | None,
+        host: str,
     ) -> None:
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host = host
+        self.port = port or free_port(host)
+        self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host or '127.0.0.1'}:{self.port}"
         self.args = list(args)
         self._session = requests.Session()
         super().__init__(folder, name, settings, env)
@@ -138,7 +140,7 @@ class _WebPart(_Part):
 
 
 class Service(_WebPart):
-    """`pacifica-notifications` on 127.0.0.1; `args` are added to the command line."""
+    """`pacifica-notifications`; `args` are added to the command line."""
 
     def __init__(
         self,
@@ -149,17 +151,21 @@ class Service(_WebPart):
         args: Sequence[str] = (),
         name: str = "service",
         port: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        super().__init__(folder, name, settings, env, args, port)
+        super().__init__(folder, name, settings, env, args, port, host)
 
     def arguments(self) -> list[str | Path]:
         """Return the command line."""
         command = script("pacifica-notifications")
-        return [command, "-c", self.config_file, "-a", "127.0.0.1", "-p", str(self.port), *self.args]
+        return [command, "-c", self.config_file, "-a", self.host, "-p", str(self.port), *self.args]
 
 
 class Uwsgi(_WebPart):
-    """The REST application under uWSGI, with a master process; `args` are added to the command line."""
+    """The REST application under uWSGI, with a master process; `args` are added to the command line.
+
+    Without a host it listens on every address.
+    """
 
     # Its HTTP socket closes after each answer and does not say so.
     keep_alive = False
@@ -178,12 +184,13 @@ class Uwsgi(_WebPart):
         args: Sequence[str] = (),
         name: str = "uwsgi",
         port: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        super().__init__(folder, name, settings, env, args, port)
+        super().__init__(folder, name, settings, env, args, port, host)
 
     def arguments(self) -> list[str | Path]:
         """Return the command line."""
-        socket = f"127.0.0.1:{self.port}"
+        socket = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         module = "pacifica.notifications.wsgi"
         return [script("uwsgi"), "--http-socket", socket, "--master", "--module", module, *self.args]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Sequence
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any, NamedTuple
 
@@ -38,21 +40,36 @@ def send(
     length: bool = True,
     finish: bool = False,
     host: str = "127.0.0.1",
+    source: str = "",
+    tls: ssl.SSLContext | None = None,
     seconds: float = 30,
 ) -> Answer:
     """Send one request on a connection of its own and return the answer.
 
     With `length` false there is no Content-Length but one among the headers. With `finish` no more can come after the
-    body: a client that broke off.
+    body: a client that broke off. `source` is the address it comes from; with `tls` it is encrypted.
     """
-    lines = [*headers, ("Host", f"{host}:{port}"), ("Connection", "close")]
+    lines = [*headers, ("Connection", "close")]
+    if not any(name == "Host" for name, _ in headers):
+        lines.append(("Host", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
     if length:
         lines.append(("Content-Length", str(len(body))))
-    with socket.create_connection((host, port), timeout=seconds) as connection:
+    with connected(host, port, source, tls, seconds) as connection:
         connection.sendall(head(method, path, lines) + body)
         if finish:
             connection.shutdown(socket.SHUT_WR)
         return receive(connection, method)
+
+
+@contextmanager
+def connected(host: str, port: int, source: str, tls: ssl.SSLContext | None, seconds: float) -> Iterator[socket.socket]:
+    """Give a connection, which ends with the block."""
+    with socket.create_connection((host, port), seconds, (source, 0) if source else None) as connection:
+        if tls is None:
+            yield connection
+        else:
+            with tls.wrap_socket(connection, server_hostname=host) as encrypted:
+                yield encrypted
 
 
 def head(method: str, path: str, headers: Headers) -> bytes:
@@ -80,7 +97,9 @@ def exchange(port: int, sent: bytes, *, listen: bool = True, seconds: float = 30
         try:
             connection.sendall(sent)
             if listen:
-                connection.shutdown(socket.SHUT_WR)
+                # A server that has refused what it has read so far may be gone.
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
                 while chunk := connection.recv(65536):
                     received += chunk
         except (BrokenPipeError, ConnectionResetError):

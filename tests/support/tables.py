@@ -18,6 +18,16 @@ def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
         database.close()
 
 
+def execute(url: str, statement: str) -> None:
+    """Write into the tables behind the service's back."""
+    database = connect(url)
+    try:
+        with database.connection_context(), database.atomic():
+            database.execute_sql(statement)
+    finally:
+        database.close()
+
+
 def one(url: str, statement: str) -> Any:
     """Return the only value that a statement gives."""
     ((value,),) = rows(url, statement)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playhouse.db_url import connect
 
-from .processes import Command, Service
-from .servers import PostgreSQL
+from .processes import Service
 
 
 class Watched(Service):
@@ -57,28 +55,6 @@ class Watched(Service):
             return f"/health/ready answers {ready.status_code}: {ready.text}"
         failed = [line for line in self.log[self._forgotten :].splitlines() if "Traceback" in line or " ERROR " in line]
         return f"its log has: {failed}" if failed else ""
-
-
-#: `run({"section.key": value}, database="postgresql", args=[...])` gives a started service.
-Run = Callable[..., Watched]
-
-
-def running(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Iterator[Run]:
-    """Start services for a module; at its end each must be well, with no traceback in its log, and end cleanly."""
-    with ExitStack() as stack:
-
-        def start(settings: Mapping[str, object] | None = None, database: str = "sqlite", **options: Any) -> Watched:
-            folder = folders.mktemp("service")
-            url = f"sqlite:///{(folder / 'test.sqlite3').as_posix()}"
-            if database == "postgresql":
-                server: PostgreSQL = request.getfixturevalue("postgresql_server")
-                url = server.create_database()
-                stack.callback(server.drop_database, url)
-                made = Command(folder, {"database.peewee_url": url}).run("dbsync")
-                assert made.returncode == 0, made.stderr
-            return stack.enter_context(ending_well(Watched(folder, url, settings, **options)))
-
-        yield start
 
 
 @contextmanager

@@ -41,7 +41,12 @@ from ..support.wait import until
 #: Stands for a variable of the shell, which is a uuid wherever it is more than a text.
 SOME_UUID = "0295f4cb-494a-4db0-9d84-50dea4e01171"
 #: Commands of others that a page may use; what they do is theirs.
-OTHERS = {".", "cat", "createdb", "date", "echo", "git", "grep"}
+OTHERS = {
+    *(".", "cat", "createdb", "date", "echo", "export", "git", "grep", "printf"),
+    *("apt-get", "journalctl", "mariadb", "nginx", "openssl", "rabbitmqctl", "su", "systemctl", "useradd"),
+}
+#: Where the service is, on its own and behind nginx.
+ORIGINS = ("http://localhost:8070", "https://notifications.example.org/notifications")
 PROBLEM = {"type", "title", "detail", "errors", "status"}
 
 BLOCKS = [block for page in pages.pages() for block in pages.blocks_of(page, pages.read(page))]
@@ -117,7 +122,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def check_curl(words: list[str]) -> None:
     """The place exists, takes the method and the parameters, and what is sent in the line is valid."""
-    (url,) = (word for word in words if word.startswith("http://localhost:8070"))
+    (url,) = (word.removeprefix(origin) for word in words for origin in ORIGINS if word.startswith(origin))
     sent = next((words[at + 1] for at, word in enumerate(words) if word in ("-d", "--data-binary")), None)
     method = words[words.index("-X") + 1] if "-X" in words else "GET" if sent is None else "POST"
     parts = urlsplit(url)
@@ -206,6 +211,13 @@ def check_python_command(words: list[str]) -> None:
         assert any(f"`{words[0]}`" in pages.read(page) for page in pages.pages()), words[0]
 
 
+def check_shipped(words: list[str]) -> None:
+    """What is taken from the folder of the deployment's files is there."""
+    taken = [word for word in words if word.startswith("config/")]
+    assert taken or "-d" in words or "/dev/null" in words, words
+    assert all(list(CHECKOUT.glob(word)) for word in taken), taken
+
+
 def check_pytest(words: list[str]) -> None:
     """Without arguments it runs what the settings say."""
     assert not words
@@ -213,7 +225,10 @@ def check_pytest(words: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "celery": check_celery,
+    "cp": check_shipped,
     "curl": check_curl,
+    "docker": check_shipped,
+    "install": check_shipped,
     "make": check_make,
     "pacifica-notifications": check_own("pacifica-notifications"),
     "pacifica-notifications-cmd": check_own("pacifica-notifications-cmd"),
@@ -311,6 +326,7 @@ def test_what_can_be_copied_works(block: Block) -> None:
         ("bash", "curl 'http://localhost:8070/eventmatch?colour=red'"),
         ("bash", 'curl http://localhost:8070/receive -d \'{"specversion": "1.0"}\''),
         ("bash", "celery -A pacifica.elsewhere worker"),
+        ("bash", "cp config/apache.conf /etc/apache2"),
         ("json", "{"),
         ("json", '{"anything": 1}'),
         ("json", '{"specversion": "1.0", "type": "a", "id": "1"}'),
@@ -437,6 +453,7 @@ def column_type(field: peewee.Field) -> str:
     """Say the type of a column as the page does."""
     words = {
         peewee.AutoField: "counter",
+        peewee.BigAutoField: "big counter",
         peewee.BigIntegerField: "big integer",
         peewee.BooleanField: "boolean",
         peewee.CharField: f"varchar({getattr(field, 'max_length', '')})",

@@ -366,3 +366,13 @@ def write_modules(folder: Path, sources: dict[str, str]) -> None:
         file = folder / f"{module}.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(source, encoding="utf-8")
+
+
+def test_a_service_loads_nothing_of_a_worker() -> None:
+    """A service starts without what only routes, delivers or is a command; the benchmark has the time that it saves."""
+    source = f"import sys, {PACKAGE}.__main__; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=True)
+
+    loaded = set(done.stdout.split())
+    assert not loaded & {"pycurl", "redis", f"{PACKAGE}.runner", f"{PACKAGE}.delivery", f"{PACKAGE}.commands"}

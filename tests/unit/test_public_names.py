@@ -121,7 +121,7 @@ import cherrypy
 def ask(path):
     said = []
     environ = {{
-        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "", "HTTP_HOST": "localhost",
+        "REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "HTTP_HOST": "localhost",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.version": (1, 0),
         "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr, "wsgi.multithread": True, "wsgi.multiprocess": False,
@@ -215,7 +215,7 @@ def test_connecting_needs_no_preparation(tmp_path: Path) -> None:
     code = """
 from pacifica.notifications.orm import EventMatch, NotificationSystem, OrmSync
 OrmSync.dbconn_blocking()
-print(OrmSync.update_tables(), OrmSync.update_tables())
+print(OrmSync.update_tables().changed, OrmSync.update_tables().changed)
 EventMatch.database_close()
 EventMatch.database_connect()
 print(NotificationSystem.get_version(), EventMatch.select().count())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +11,10 @@ from .base import Server
 
 
 class MariaDB(Server):
-    """MariaDB with root without a password on 127.0.0.1; its socket is in the folder."""
+    """MariaDB with root without a password on 127.0.0.1; its socket is in the folder.
+
+    `options` are added to its command line, such as `--default-time-zone=+05:00`.
+    """
 
     name = "MariaDB"
     programs = (("mariadbd", "mysqld"), ("mariadb-install-db",), ("mariadb",))
@@ -19,15 +23,19 @@ class MariaDB(Server):
 
     _names = itertools.count(1)
 
+    def __init__(self, *, kept: bool = False, options: Sequence[str] = ()) -> None:
+        super().__init__(kept=kept)
+        self._options = list(options)
+
     @property
     def url(self) -> str:
         """The database `mysql`."""
         return self._url("mysql")
 
     def create_database(self) -> str:
-        """Make an empty database and return its url."""
+        """Make an empty database and return its url; its character set is the server's."""
         name = f"test_{next(self._names)}"
-        self._sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        self._sql(f"CREATE DATABASE {name}")
         return self._url(name)
 
     def drop_database(self, url: str) -> None:
@@ -54,6 +62,7 @@ class MariaDB(Server):
             "--skip-name-resolve",
             "--character-set-server=utf8mb4",
             "--innodb-flush-log-at-trx-commit=1",
+            *self._options,
         ]
 
     def _serves(self) -> bool:

@@ -25,10 +25,11 @@ class PostgreSQL(Server):
         """The database `postgres`."""
         return self._url("postgres")
 
-    def create_database(self) -> str:
-        """Make an empty database and return its url."""
+    def create_database(self, template: str = "template0", encoding: str = "UTF8") -> str:
+        """Make a database, empty or as another one that nobody is connected to, and return its url."""
         name = f"test_{next(self._names)}"
-        self._sql(f"CREATE DATABASE {name}")
+        source = urlsplit(template).path.rpartition("/")[2]
+        self._sql(f"CREATE DATABASE {name} TEMPLATE {source} ENCODING '{encoding}'")
         return self._url(name)
 
     def drop_database(self, url: str) -> None:

@@ -1,12 +1,12 @@
-"""PostgreSQL goes away and comes back."""
+"""The database goes away and comes back."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -16,39 +16,46 @@ from tests.support import tables
 from tests.support.factories import ingest
 from tests.support.load import Load
 from tests.support.processes import Command, Service, Worker
-from tests.support.servers import PostgreSQL
+from tests.support.servers import MariaDB, PostgreSQL
 from tests.support.target import Dripping, RecordingTarget
 from tests.support.wait import until
 
-#: How PostgreSQL is stopped, and the seconds for which it is then away.
-OUTAGES = [("fast", 20), ("immediate", 5)]
+KINDS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+#: Which database goes away, whether in the clean way or by a crash, and the seconds for which it is then away.
+OUTAGES = [("postgresql", "stop", 20), ("postgresql", "kill", 5), ("mariadb", "stop", 5), ("mariadb", "kill", 5)]
 
 
 @pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL that the tests of this module may stop."""
-    yield from serving(PostgreSQL, kept=True)
+def servers() -> Iterator[Callable[[str], PostgreSQL | MariaDB]]:
+    """Give a running server that the tests of this module may stop, started at the first use of its kind."""
+    started: dict[str, PostgreSQL | MariaDB] = {}
+
+    with ExitStack() as stack:
+
+        def running(kind: str) -> PostgreSQL | MariaDB:
+            if kind not in started:
+                made = contextmanager(serving)(KINDS[kind], kept=True)
+                started[kind] = stack.enter_context(made)
+            if not started[kind].running:
+                started[kind].start()
+            return started[kind]
+
+        yield running
 
 
-@pytest.fixture
-def database(postgresql: PostgreSQL) -> Iterator[str]:
-    """The url of an empty database on it."""
-    if not postgresql.running:
-        postgresql.start()
-    return postgresql.create_database()
-
-
-@pytest.mark.parametrize(("mode", "seconds"), OUTAGES)
-def test_an_outage_of_postgresql_loses_nothing(
+@pytest.mark.parametrize(("kind", "how", "seconds"), OUTAGES)
+def test_an_outage_of_the_database_loses_nothing(
     tmp_path: Path,
-    postgresql: PostgreSQL,
-    database: str,
+    servers: Callable[[str], PostgreSQL | MariaDB],
     redis_url: str,
     target: RecordingTarget,
-    mode: Literal["fast", "immediate"],
+    kind: str,
+    how: str,
     seconds: float,
 ) -> None:
-    """PostgreSQL away under load: 503 with Retry-After meanwhile, then all goes on, and every 200 is delivered."""
+    """The database away under load: 503 with Retry-After meanwhile, then all goes on, and every 200 is delivered."""
+    server = servers(kind)
+    database = server.create_database()
     settings = {
         "database.peewee_url": database,
         "celery.broker_url": redis_url,
@@ -63,14 +70,14 @@ def test_an_outage_of_postgresql_loses_nothing(
         target.always("/hook", Dripping(pause=0.01))
         with Load([web.url], map(ingest, itertools.count()), rate=40) as load:
             until(lambda: len(load.accepted) > 100, 60, "the first events")
-            postgresql.stop(mode)
+            server.stop() if how == "stop" else server.kill()
             stopped, back_at = len(load.answers), time.monotonic() + seconds
             until(lambda: len(load.answers) > stopped + 10, 60, "answers while it is away")
             live, ready = web.get("/health/live"), web.get("/health/ready")
             listed = web.get("/eventmatch", user="alice")
             made = web.request("POST", "/eventmatch", user="alice", json={"name": "x"})
             until(lambda: time.monotonic() >= back_at, seconds + 5, "the end of the outage")
-            postgresql.start()
+            server.start()
             until(lambda: len(load.accepted) > stopped + 100, 60, "events to be accepted again")
         until(lambda: tables.unrouted(database) == 0, 60, "all events to be routed")
         until(lambda: tables.states(database).keys() == {"delivered"}, 60, "all deliveries to end")
@@ -94,30 +101,36 @@ def test_an_outage_of_postgresql_loses_nothing(
         assert "Traceback" not in process.log
 
 
-def test_the_service_waits_for_its_database(tmp_path: Path, postgresql: PostgreSQL, database: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_service_waits_for_its_database(
+    tmp_path: Path, servers: Callable[[str], PostgreSQL | MariaDB], kind: str
+) -> None:
     """A service that starts before its database waits for it as the settings say, and then works."""
+    server = servers(kind)
     settings = {
-        "database.peewee_url": database,
+        "database.peewee_url": server.create_database(),
         "database.connect_attempts": 600,
         "database.connect_wait": 0.2,
     }
     assert Command(tmp_path, settings).run("dbsync").returncode == 0
-    postgresql.stop()
+    server.stop()
 
     service = Service(tmp_path, settings)
     service.start(0)
     service.wait_for_output(r"database\.waiting attempt=1 of=600")
-    postgresql.start()
+    server.start()
     service.until(lambda: service.get("/health/ready").status_code == 200, 60, "the service to be ready")
 
     assert service.stop() == 0
 
 
-@pytest.mark.parametrize("part", [Service, Worker])
-def test_a_database_that_stays_away_is_told_in_one_line(tmp_path: Path, part: type[Service | Worker]) -> None:
+@pytest.mark.parametrize(("part", "scheme"), [(Service, "mysql"), (Worker, "postgresql")])
+def test_a_database_that_stays_away_is_told_in_one_line(
+    tmp_path: Path, part: type[Service | Worker], scheme: str
+) -> None:
     """After the last attempt service and worker end with a failure and one line that says why, password masked."""
     settings = {
-        "database.peewee_url": "postgresql://user:secret@127.0.0.1:1/nothing",
+        "database.peewee_url": f"{scheme}://user:secret@127.0.0.1:1/nothing",
         "database.connect_attempts": 2,
         "database.connect_wait": 0.2,
         "celery.broker_url": "redis://127.0.0.1:1/0",
@@ -129,25 +142,28 @@ def test_a_database_that_stays_away_is_told_in_one_line(tmp_path: Path, part: ty
 
     last = process.log.strip().splitlines()[-1]
     assert status not in (0, None)
-    assert "gave up after 2 attempts on postgresql://user:***@127.0.0.1:1/nothing" in last
+    assert f"gave up after 2 attempts on {scheme}://user:***@127.0.0.1:1/nothing" in last
     assert process.log.count("database.waiting") == 1
     assert "secret" not in process.log
     assert "Traceback" not in process.log
     process.close()
 
 
-def test_a_frozen_postgresql_does_not_silence_the_live_check(
-    tmp_path: Path, postgresql: PostgreSQL, database: str, redis_url: str
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frozen_database_does_not_silence_the_live_check(
+    tmp_path: Path, servers: Callable[[str], PostgreSQL | MariaDB], redis_url: str, kind: str
 ) -> None:
-    """While PostgreSQL holds its connections and says nothing, `/health/live` answers; afterwards all goes on."""
+    """While the database holds its connections and says nothing, `/health/live` answers; afterwards all goes on."""
+    server = servers(kind)
+    database = server.create_database()
     settings = {"database.peewee_url": database, "celery.broker_url": redis_url, "notifications.policy_url": ""}
     assert Command(tmp_path, settings).run("dbsync").returncode == 0
 
     with Service(tmp_path, settings) as web:
         assert "database" not in web.get("/health/live").json()
         frozen = [
-            psutil.Process(postgresql.process.pid),
-            *psutil.Process(postgresql.process.pid).children(recursive=True),
+            psutil.Process(server.process.pid),
+            *psutil.Process(server.process.pid).children(recursive=True),
         ]
         for process in frozen:
             process.suspend()
