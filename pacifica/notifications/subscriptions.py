@@ -25,6 +25,9 @@ _TIME = {"type": ["string", "null"], "format": "date-time"}
 #: RFC 9110, section 5.6.2.
 _SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_PORTS = {"http": 80, "https": 443}
+#: Characters of a place; a name that resolves has 253.
+_LONGEST_PLACE = 300
 
 _AUTH = {
     "type": "object",
@@ -216,6 +219,22 @@ def target_faults(text: str) -> list[str]:
     if not _is_host(parts.netloc, parts.hostname):
         return ["has a host that is neither a name nor an address; write a name beyond ASCII in its xn-- form"]
     return []
+
+
+def place(target_url: str) -> str:
+    """Give the scheme, host and port of a target, such as ``https://example.com:443``; equal ones are one target.
+
+    A URL that names none, as an old row may have it, gives the empty text: nothing can be sent there.
+    """
+    try:
+        parts = urlsplit(target_url)
+        host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            host = f"[{IPv6Address(host)}]"
+    except ValueError:
+        return ""
+    found = f"{parts.scheme}://{host}:{port or _PORTS.get(parts.scheme)}"
+    return found if host and parts.scheme in _PORTS and len(found) <= _LONGEST_PLACE else ""
 
 
 def _is_host(place: str, host: str) -> bool:

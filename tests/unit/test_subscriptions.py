@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jsonschema
@@ -381,6 +382,58 @@ def test_any_body_is_valid_or_refused(body: dict[str, Any], change: bool) -> Non
         assert named <= body.keys() | set(subscriptions.REQUIRED)
     else:
         assert found.keys() <= body.keys()
+
+
+# Places.
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://www.example.com", "http://www.example.com:80"),
+        ("https://www.example.com/a:1/b?c=d://e", "https://www.example.com:443"),
+        ("HTTPS://Example.COM:8443/A", "https://example.com:8443"),
+        ("http://example.com:080", "http://example.com:80"),
+        ("http://example.com:/", "http://example.com:80"),
+        ("http://[::1]:65535/a", "http://[::1]:65535"),
+        ("http://[2001:DB8:0:0::1]/", "http://[2001:db8::1]:80"),
+        ("http://user:password@example.com/", "http://example.com:80"),
+        ("http://bücher.example/", "http://bücher.example:80"),
+    ],
+)
+def test_a_place_is_scheme_host_and_port(url: str, place: str) -> None:
+    """Whatever else a URL says, the same place is written in one way, with its port and no secret."""
+    assert subscriptions.place(url) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "www.example.com",
+        "ftp://example.com/",
+        "mailto:me@example.com",
+        "http://",
+        "http://:80/",
+        "http://example.com:65536/",
+        "http://example.com:port/",
+        "http://[::1/",
+        "http://[not-an-address]/",
+        "http://" + "a." * 200 + "example/",
+    ],
+)
+def test_what_names_no_target_has_no_place(url: str) -> None:
+    """A URL of an old row to which nothing can be sent has the empty place."""
+    assert subscriptions.place(url) == ""
+
+
+@given(st.text() | st.text(alphabet="htps:/[]@%.1aé\\#?\0 ").map("http://{}".format))
+def test_any_text_has_a_place(text: str) -> None:
+    """No text makes it fail, and what it gives has room in a lane."""
+    found = subscriptions.place(text)
+
+    assert len(found) <= 300
+    assert found == "" or re.fullmatch(r"https?://.+:\d+", found, re.S)
 
 
 # Hints, and the schema that is published.

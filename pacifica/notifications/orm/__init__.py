@@ -13,6 +13,7 @@ from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
 from .purge import Purge
 from .sync import NotificationSystem, OrmSync, described, require_schema
+from .targetstate import TargetState
 from .worker import Worker
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Settlement",
     "Stored",
     "SubscriptionRevision",
+    "TargetState",
     "Worker",
     "change",
     "described",

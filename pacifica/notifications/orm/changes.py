@@ -15,7 +15,8 @@ from .eventmatch import EventMatch, SubscriptionRevision, columns
 def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
     """Write the members of a PUT, as ``subscriptions.validate`` gives them, and give the row as it is then.
 
-    None if the row was changed or deleted since it was read. Disabling holds what is pending, reviving releases it.
+    None if the row was changed or deleted since it was read. Disabling holds what is pending, reviving releases it;
+    another target, limits or an order let it queue elsewhere.
     """
     with transaction():
         revision, at = SubscriptionRevision.take(), now()
@@ -28,7 +29,10 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
             EventLogMatch.hold(row.uuid)
         elif "disabled" in written:
             EventLogMatch.release_held(row.uuid)
-        return EventMatch.get_by_id(row.uuid)
+        changed = EventMatch.get_by_id(row.uuid)
+        if changed.lane != row.lane:
+            EventLogMatch.move(row.uuid, changed.lane)
+        return changed
 
 
 @repeated

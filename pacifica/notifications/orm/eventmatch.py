@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import peewee
 
-from ..subscriptions import VERSION, masked
+from ..subscriptions import VERSION, masked, place
 from .base import BaseModel, plain
 from .database import now, repeated, transaction
 
@@ -54,6 +54,16 @@ class EventMatch(BaseModel):
     revision = peewee.BigIntegerField(default=0, index=True)
     failing_since = peewee.DateTimeField(null=True)
     failures = peewee.IntegerField(default=0)
+    retry = peewee.TextField(null=True)
+    limits = peewee.TextField(null=True)
+    ordered = peewee.BooleanField(default=False, constraints=[peewee.SQL("DEFAULT FALSE")])
+    warned = peewee.DateTimeField(null=True)
+    paced_until = peewee.DateTimeField(null=True)
+
+    @property
+    def lane(self) -> str:
+        """Name what its deliveries queue in: its own lane if it has limits or an order, else that of its target."""
+        return str(self.uuid) if self.limits is not None or self.ordered else place(self.target_url)
 
     @property
     def extension_values(self) -> dict[str, Any]:
@@ -64,6 +74,16 @@ class EventMatch(BaseModel):
     def auth_values(self) -> dict[str, Any]:
         """Give ``auth`` as a value, secrets included; none is the empty object. Raises as ``extension_values``."""
         return _object(self.auth)
+
+    @property
+    def retry_values(self) -> dict[str, Any]:
+        """Give ``retry`` as a value; none is the empty object. Raises as ``extension_values``."""
+        return _object(self.retry)
+
+    @property
+    def limit_values(self) -> dict[str, Any]:
+        """Give ``limits`` as a value; none is the empty object. Raises as ``extension_values``."""
+        return _object(self.limits)
 
     def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
         """Give the thirteen members of an answer; secrets are masked unless ``clear_auth``."""
@@ -160,10 +180,13 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
 
     ``disabled`` is what is stored so far; disabling again keeps that time, reviving clears what led to it.
     """
-    written = {name: members[name] for name in ("name", "jsonpath", "target_url") if name in members}
+    written = {name: members[name] for name in ("name", "jsonpath", "target_url", "ordered") if name in members}
     for name in ("extensions", "auth"):
         if name in members:
             written[name] = json.dumps(members[name], ensure_ascii=False)
+    for name in ("retry", "limits"):
+        if name in members:
+            written[name] = json.dumps(members[name]) if members[name] else None
     if members.get("disabled"):
         written["disabled"] = disabled or at
     elif "disabled" in members and disabled is not None:
