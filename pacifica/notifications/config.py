@@ -222,6 +222,21 @@ class Delivery:
     #: File with the certificates of the authorities that targets on https are checked against (PEM).
     #: Empty: the authorities of the package ``certifi``.
     ca_file: str = setting("", _optional)
+    #: Attempts that one worker has in flight to one target (scheme, host and port) at most. It begins with 8, takes
+    #: more as long as the target answers quickly, and fewer when it does not.
+    target_in_flight: int = setting(50, _number(int, 1, 1000))
+    #: Deliveries to one target in a second, of all workers together. 0: as many as it takes.
+    target_rate: float = setting(0.0, _number(float, 0, 1e6))
+    #: Failures of a target in a row after which nothing is sent to it for a while: its name does not resolve, it
+    #: refuses or breaks the connection, TLS fails, no answer in time, 429, 503. 0: never.
+    breaker_failures: int = setting(5, _number(int, 0, 1000))
+    #: Seconds for which a target is left alone at first; then one attempt looks whether it is back. Each time that it
+    #: is not, it is left alone for twice as long.
+    breaker_wait: float = setting(30.0, _number(float, 0.1, _LONGEST))
+    #: Longest time in seconds for which a target is left alone.
+    breaker_max_wait: float = setting(900.0, _number(float, 0.1, _LONGEST))
+    #: Longest time in seconds for which a target that answers 429 or 503 may ask for no more (``Retry-After``).
+    max_retry_after: float = setting(3600.0, _number(float, 0, _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)

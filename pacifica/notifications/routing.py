@@ -15,6 +15,9 @@ from .matching import Index
 
 LOG = logging.getLogger(__name__)
 
+#: An event that was claimed so often without being routed is given up: it may be what its workers died of.
+_GIVEN_UP = 5
+
 
 class Router:
     """Follows the subscriptions by their revision and routes with them; used by one thread."""
@@ -26,6 +29,7 @@ class Router:
         self._batch, self._lease, self._longest = matching.batch, settings.delivery.lease, matching.max_time
         self._index = Index(bounds, matching.max_time, self._failed)
         self._lanes: dict[Hashable, str] = {}
+        self._ordered: set[Hashable] = set()
         self._revision = -1
         self._event: UUID | None = None
         self._slowest = 0.0
@@ -36,17 +40,28 @@ class Router:
 
         Raises ``Unavailable`` when the database does not answer; what is claimed is then taken up after its lease.
         """
-        made = 0
+        made, look_for_lost = 0, True
         while not stopping():
+            # An event that takes longer than a lease to match must not go from router to router for ever.
+            lease = max(self._lease, 3 * self._slowest)
             with orm.session():
-                # An event that takes longer than a lease to match must not go from router to router for ever.
-                claimed = orm.EventLog.claim_unrouted(self._batch, max(self._lease, 3 * self._slowest))
-                if claimed:
+                lost = orm.EventLog.claim_lost(lease) if look_for_lost else None
+                claimed = [lost] if lost else orm.EventLog.claim_unrouted(self._batch, lease)
+                if lost and lost.starts >= _GIVEN_UP:
+                    self._park(lost)
+                elif claimed:
                     self._follow()
                     made += self._route(claimed)
-            if len(claimed) < self._batch:
+            look_for_lost = lost is not None
+            if not lost and len(claimed) < self._batch:
                 break
         return made
+
+    def _park(self, event: orm.EventLog) -> None:
+        """Give an event up that no worker survived."""
+        reason = f"its worker was lost {event.starts} times while it was routing it"
+        if event.park(reason):
+            LOG.error("event.parked event=%s reason=%r", event.uuid, reason)
 
     def _follow(self) -> None:
         """Take up what changed about subscriptions since the last batch."""
@@ -54,6 +69,7 @@ class Router:
         for row in changed:
             self._index.remove(row.uuid)
             self._lanes.pop(row.uuid, None)
+            self._ordered.discard(row.uuid)
             if row.disabled is None and row.deleted is None:
                 self._take_up(row)
         self._revision = revision
@@ -62,6 +78,8 @@ class Router:
         try:
             self._index.add(row.uuid, row.jsonpath)
             self._lanes[row.uuid] = row.lane
+            if row.ordered:
+                self._ordered.add(row.uuid)
         except InvalidJSONPath as error:
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", row.uuid, error)
 
@@ -108,7 +126,8 @@ class Router:
             for event, subscriptions in matched:
                 if event.finish_routing(self._revision):
                     lanes = {subscription: self._lanes[subscription] for subscription in subscriptions}
-                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, lanes)))  # type: ignore[arg-type]
+                    added = orm.EventLogMatch.add(event.uuid, lanes, 0, event.created, self._ordered)  # type: ignore[arg-type]
+                    routed.append((event.uuid, added))
         return routed
 
     def _failed(self, key: Hashable, error: Exception) -> None:

@@ -57,10 +57,11 @@ def broken_off(call: Callable[[], object]) -> None:
         raise Broken
 
 
-def again(row: T) -> T:
-    """Read a row anew."""
-    found: T = type(row).get_by_id(row._pk)  # type: ignore[attr-defined]
-    return found
+def again(row: T) -> Any:
+    """Read a row anew, that of a claimed delivery too."""
+    if isinstance(row, orm.Claimed):
+        return EventLogMatch.get_by_id(row.uuid)
+    return type(row).get_by_id(row._pk)  # type: ignore[attr-defined]
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

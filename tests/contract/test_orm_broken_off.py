@@ -101,7 +101,7 @@ class Everybody:
 
     def deliver(self) -> None:
         """Claim, ask, settle: some arrive, some do not."""
-        claimed = EventLogMatch.claim_due(20, LEASE)
+        claimed = orm.claim_due(20, LEASE)
         EventLogMatch.renew(claimed, LEASE)
         if claimed:
             asked = GateAnswer.claim([(row.event_log_id, random.choice("ab")) for row in claimed], LEASE)

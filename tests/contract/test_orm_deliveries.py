@@ -109,7 +109,7 @@ def test_the_longest_due_are_claimed_first() -> None:
         moment = orm.now() - timedelta(seconds=100 - age) if age < 4 else orm.now() + timedelta(seconds=100)
         EventLogMatch.update(next_attempt_at=moment).where(EventLogMatch.uuid == row.uuid).execute()
 
-    claims = [{row.uuid for row in EventLogMatch.claim_due(3, LONG)} for _ in range(3)]
+    claims = [{row.uuid for row in orm.claim_due(3, LONG)} for _ in range(3)]
 
     assert claims == [{row.uuid for row in rows[:3]}, {rows[3].uuid}, set()]
 
@@ -118,7 +118,7 @@ def test_a_claim_can_be_for_some_events_alone() -> None:
     """A command that sends by itself takes only what belongs to its events."""
     rows = deliveries(4)
 
-    claimed = EventLogMatch.claim_due(10, LONG, [rows[1].event_log_id, rows[2].event_log_id])
+    claimed = orm.claim_due(10, LONG, [rows[1].event_log_id, rows[2].event_log_id])
 
     assert {row.uuid for row in claimed} == {rows[1].uuid, rows[2].uuid}
 
@@ -127,12 +127,12 @@ def test_a_claim_holds_a_lease_by_the_databases_clock() -> None:
     """What is claimed is due again when the lease ends; all of one claim have one lease."""
     deliveries(3)
 
-    claimed = EventLogMatch.claim_due(10, LONG)
+    claimed = orm.claim_due(10, LONG)
 
     assert len({row.lease for row in claimed}) == 1
     assert all(again(row).lease == row.lease for row in claimed)
     assert all(LONG - 60 < (due(again(row)) or 0) <= LONG for row in claimed)
-    assert EventLogMatch.claim_due(10, LONG) == []
+    assert orm.claim_due(10, LONG) == []
 
 
 def test_no_delivery_is_claimed_by_two_workers() -> None:
@@ -141,7 +141,7 @@ def test_no_delivery_is_claimed_by_two_workers() -> None:
 
     def work() -> list[UUID]:
         mine: list[UUID] = []
-        while claimed := EventLogMatch.claim_due(7, LONG):
+        while claimed := orm.claim_due(7, LONG):
             mine += [row.uuid for row in claimed]
         return mine
 
@@ -158,7 +158,7 @@ def test_claiming_and_settling_at_once_sends_each_once() -> None:
 
     def work() -> int:
         made = 0
-        while claimed := EventLogMatch.claim_due(5, LONG):
+        while claimed := orm.claim_due(5, LONG):
             with orm.transaction():
                 EventLogMatch.settle(
                     Settlement(row, State.DELIVERED, "taken", outcome=OK)
@@ -181,9 +181,9 @@ def test_claiming_and_settling_at_once_sends_each_once() -> None:
 def test_a_lease_that_ran_out_is_taken_over_once() -> None:
     """What a vanished worker had is claimed by one of those who look for it at once."""
     rows = {row.uuid for row in deliveries(20)}
-    assert len(EventLogMatch.claim_due(100, NONE)) == 20
+    assert len(orm.claim_due(100, NONE)) == 20
 
-    found = at_once([partial(EventLogMatch.claim_due, 4, LONG)] * 12)
+    found = at_once([partial(orm.claim_due, 4, LONG)] * 12)
 
     assert sorted(row.uuid for each in found for row in each) == sorted(rows)
 
@@ -191,8 +191,8 @@ def test_a_lease_that_ran_out_is_taken_over_once() -> None:
 def test_a_late_result_changes_nothing_but_is_on_record() -> None:
     """Whoever comes back after its lease was taken over does not overwrite its successor; its attempt is kept."""
     [row] = deliveries()
-    [late] = EventLogMatch.claim_due(1, NONE)
-    [successor] = EventLogMatch.claim_due(1, LONG)
+    [late] = orm.claim_due(1, NONE)
+    [successor] = orm.claim_due(1, LONG)
     before = again(row)
 
     after_late = settle(late, State.DEAD, outcome=AWAY)
@@ -209,8 +209,8 @@ def test_a_late_result_changes_nothing_but_is_on_record() -> None:
 def test_a_result_of_one_that_was_claimed_again_by_the_same_worker_is_late_too() -> None:
     """A lease is a claim's, not a worker's."""
     deliveries()
-    [first] = EventLogMatch.claim_due(1, NONE)
-    [second] = EventLogMatch.claim_due(1, LONG)
+    [first] = orm.claim_due(1, NONE)
+    [second] = orm.claim_due(1, LONG)
 
     assert first.lease != second.lease
     assert settle(first, State.DELIVERED, outcome=OK).state == State.PENDING
@@ -219,8 +219,8 @@ def test_a_result_of_one_that_was_claimed_again_by_the_same_worker_is_late_too()
 def test_renewing_holds_what_is_still_held() -> None:
     """A worker renews what is its own, and nothing that somebody else has by now."""
     rows = deliveries(3)
-    mine = EventLogMatch.claim_due(10, NONE)
-    [taken] = EventLogMatch.claim_due(1, NONE)
+    mine = orm.claim_due(10, NONE)
+    [taken] = orm.claim_due(1, NONE)
     by_uuid = {row.uuid: row for row in mine}
     settled = next(row for row in mine if row.uuid != taken.uuid)
     settle(settled, State.DELIVERED, outcome=OK)
@@ -251,7 +251,7 @@ def test_renewing_holds_what_is_still_held() -> None:
 def test_a_delivery_ends_once(state: State, outcome: Outcome | None, attempts: int, status: int | None) -> None:
     """A terminal state has its time and reason, is due no more, and nothing claims it again."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, NONE)
+    [claimed] = orm.claim_due(1, NONE)
 
     row = settle(claimed, state, outcome=outcome, policy_status=412)
 
@@ -259,13 +259,13 @@ def test_a_delivery_ends_once(state: State, outcome: Outcome | None, attempts: i
     assert (row.policy_status_code, row.target_status_code) == (412, status)
     assert (row.next_attempt_at, row.lease) == (None, None)
     assert row.created <= row.finished <= orm.now()
-    assert EventLogMatch.claim_due(1, LONG) == []
+    assert orm.claim_due(1, LONG) == []
 
 
 def test_a_retry_is_due_after_its_delay() -> None:
     """A failed attempt leaves the delivery pending, due after its delay by the database's clock."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     row = settle(claimed, State.PENDING, delay=1000.0, outcome=BUSY)
 
@@ -282,21 +282,21 @@ def test_a_retry_is_due_after_its_delay() -> None:
 def test_without_an_attempt_none_is_counted() -> None:
     """A decision without an attempt, as while the policy server is away, uses up nothing."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     row = settle(claimed, State.PENDING, delay=0.0, policy_status=500)
 
     assert (row.attempts, row.policy_status_code, row.target_status_code) == (0, 500, None)
     assert DeliveryAttempt.select().count() == 0
-    assert len(EventLogMatch.claim_due(1, LONG)) == 1
+    assert len(orm.claim_due(1, LONG)) == 1
 
 
 def test_what_was_known_stays_known() -> None:
     """A later result that has no status of policy or target does not forget the one before."""
     deliveries()
-    [first] = EventLogMatch.claim_due(1, NONE)
+    [first] = orm.claim_due(1, NONE)
     settle(first, State.PENDING, delay=0.0, outcome=BUSY, policy_status=200)
-    [second] = EventLogMatch.claim_due(1, NONE)
+    [second] = orm.claim_due(1, NONE)
 
     row = settle(second, State.PENDING, delay=0.0)
 
@@ -307,7 +307,7 @@ def test_every_attempt_is_a_row() -> None:
     """An attempt has its number, when it began, how long it took, and its status or failure."""
     deliveries()
     for outcome in (AWAY, BUSY, OK):
-        [claimed] = EventLogMatch.claim_due(1, NONE)
+        [claimed] = orm.claim_due(1, NONE)
         settle(claimed, State.DELIVERED if outcome is OK else State.PENDING, delay=0.0, outcome=outcome)
 
     tries = DeliveryAttempt.of_deliveries([claimed.uuid])
@@ -336,7 +336,7 @@ def test_every_attempt_is_a_row() -> None:
 def test_the_beginning_of_an_answer_is_kept_on_request(answer: bytes, kept: str | None) -> None:
     """With the setting the first KiB of an answer is kept, whatever bytes it has."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     with orm.transaction():
         result = Settlement(claimed, State.DELIVERED, "taken", outcome=Outcome(status=200, answer=answer))
@@ -348,7 +348,7 @@ def test_the_beginning_of_an_answer_is_kept_on_request(answer: bytes, kept: str 
 def test_settling_is_one_transaction() -> None:
     """State and attempt are written together or not at all."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     broken_off(lambda: EventLogMatch.settle([Settlement(claimed, State.DELIVERED, "taken", outcome=OK)]))
 
@@ -360,7 +360,7 @@ def test_settling_is_one_transaction() -> None:
 def test_what_was_purged_meanwhile_is_passed_over() -> None:
     """The result of a delivery that is gone does not stop the results beside it."""
     deliveries(2)
-    gone, kept = EventLogMatch.claim_due(2, LONG)
+    gone, kept = orm.claim_due(2, LONG)
     EventLogMatch.delete().where(EventLogMatch.uuid == gone.uuid).execute()
 
     with orm.transaction():
@@ -379,7 +379,7 @@ def test_settling_the_same_ones_at_once_is_no_deadlock() -> None:
             EventLogMatch.settle(Settlement(row, State.PENDING, "busy", delay=0.0, outcome=BUSY) for row in claimed)
 
     for _ in range(5):
-        claimed = EventLogMatch.claim_due(30, NONE)
+        claimed = orm.claim_due(30, NONE)
         at_once([partial(work, order) for order in (claimed, claimed[::-1]) * 3])
 
     assert {again(row).attempts for row in rows} == {5}
@@ -396,9 +396,9 @@ def test_disabling_holds_and_reviving_releases() -> None:
     changed = orm.change(again(owner), {"disabled": True})
     assert changed is not None
     assert [due(again(row)) for row in mine] == [None, None]
-    held = EventLogMatch.claim_due(10, NONE)
+    held = orm.claim_due(10, NONE)
     orm.change(changed, {"disabled": False})
-    released = EventLogMatch.claim_due(10, LONG, [row.event_log_id for row in mine])
+    released = orm.claim_due(10, LONG, [row.event_log_id for row in mine])
 
     assert [row.uuid for row in held] == [theirs[0].uuid]
     assert {row.uuid for row in released} == {row.uuid for row in mine}
@@ -409,13 +409,13 @@ def test_what_is_in_flight_is_left_to_its_worker() -> None:
     """Disabling and reviving do not touch what a worker has claimed; nobody else gets it, and its result counts."""
     owner = subscription()
     deliveries(1, owner)
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     assert orm.disable(owner.uuid, "broke")
 
     assert again(claimed).lease == claimed.lease
     orm.change(again(owner), {"disabled": False})
-    assert EventLogMatch.claim_due(1, LONG) == []
+    assert orm.claim_due(1, LONG) == []
     assert settle(claimed, State.DELIVERED, outcome=OK).state == State.DELIVERED
 
 
@@ -423,20 +423,20 @@ def test_a_worker_can_put_on_hold() -> None:
     """Without a delay a pending delivery is held until its subscription revives."""
     owner = subscription()
     deliveries(1, owner)
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
 
     row = settle(claimed, State.PENDING)
 
     assert (row.state, row.next_attempt_at, row.lease, row.attempts) == (State.PENDING, None, None, 0)
     EventLogMatch.release_held(owner.uuid)
-    assert [each.uuid for each in EventLogMatch.claim_due(1, LONG)] == [row.uuid]
+    assert [each.uuid for each in orm.claim_due(1, LONG)] == [row.uuid]
 
 
 def test_deleting_cancels_what_is_pending() -> None:
     """Everything pending ends as cancelled, in flight or held or waiting; what has ended stays, late results too."""
     owner = subscription()
     waiting, in_flight, held, dead = deliveries(4, owner)
-    settle_of = {row.uuid: row for row in EventLogMatch.claim_due(10, LONG)}
+    settle_of = {row.uuid: row for row in orm.claim_due(10, LONG)}
     settle(settle_of[waiting.uuid], State.PENDING, delay=100.0)
     settle(settle_of[held.uuid], State.PENDING)
     settle(settle_of[dead.uuid], State.DEAD)
@@ -449,7 +449,7 @@ def test_deleting_cancels_what_is_pending() -> None:
     assert (late.state, late.reason, late.attempts) == (State.CANCELLED, "the subscription was deleted", 0)
     assert late.finished is not None
     assert len(DeliveryAttempt.of_deliveries([in_flight.uuid])) == 1
-    assert EventLogMatch.claim_due(10, LONG) == []
+    assert orm.claim_due(10, LONG) == []
 
 
 def test_what_is_held_for_too_long_is_dead() -> None:
@@ -476,13 +476,13 @@ def test_what_is_held_for_nobodys_sake_is_freed() -> None:
     deliveries(1, owner)
     orm.disable(owner.uuid, "broke")
     EventLogMatch.release_held(owner.uuid)
-    [claimed] = EventLogMatch.claim_due(1, LONG)
+    [claimed] = orm.claim_due(1, LONG)
     orm.change(again(owner), {"disabled": False})
     settle(claimed, State.PENDING)
 
     assert EventLogMatch.mend_held(1000) == 1
 
-    assert [row.uuid for row in EventLogMatch.claim_due(1, LONG)] == [claimed.uuid]
+    assert [row.uuid for row in orm.claim_due(1, LONG)] == [claimed.uuid]
 
 
 # Sent again.
@@ -491,7 +491,7 @@ def test_what_is_held_for_nobodys_sake_is_freed() -> None:
 def test_a_dead_delivery_is_reopened() -> None:
     """Sending a dead delivery again keeps its id and its attempts, and starts its schedule anew."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, NONE)
+    [claimed] = orm.claim_due(1, NONE)
     dead = settle(claimed, State.DEAD, outcome=BUSY)
 
     EventLogMatch.reopen(dead)
@@ -499,7 +499,7 @@ def test_a_dead_delivery_is_reopened() -> None:
     row = again(dead)
     assert (row.state, row.reason, row.finished) == (State.PENDING, None, None)
     assert (row.attempts, row.attempts_before) == (1, 1)
-    [once_more] = EventLogMatch.claim_due(1, NONE)
+    [once_more] = orm.claim_due(1, NONE)
     assert settle(once_more, State.DELIVERED, outcome=OK).attempts == 2
     assert settle(claimed, State.DEAD, outcome=AWAY).state == State.DELIVERED
 
@@ -508,7 +508,7 @@ def test_a_dead_delivery_is_reopened() -> None:
 def test_nothing_else_is_reopened(state: State) -> None:
     """Only what is dead is sent again under its own id."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, NONE)
+    [claimed] = orm.claim_due(1, NONE)
     ended = settle(claimed, state)
 
     EventLogMatch.reopen(ended)
@@ -519,7 +519,7 @@ def test_nothing_else_is_reopened(state: State) -> None:
 def test_a_replay_is_a_delivery_of_its_own() -> None:
     """A replay has the next number, its own id and no attempts; the one before stays as it ended."""
     deliveries()
-    [claimed] = EventLogMatch.claim_due(1, NONE)
+    [claimed] = orm.claim_due(1, NONE)
     delivered = settle(claimed, State.DELIVERED, outcome=OK)
 
     EventLogMatch.replay_of(delivered)

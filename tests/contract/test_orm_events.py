@@ -162,8 +162,10 @@ def test_a_claim_that_ran_out_is_taken_over() -> None:
     """After its lease an event is claimed by the next; the one before can neither renew nor finish it."""
     uuid = stored()
     [late] = EventLog.claim_unrouted(10, NONE)
-    [successor] = EventLog.claim_unrouted(10, LONG)
+    successor = EventLog.claim_lost(LONG)
+    assert successor is not None
 
+    assert (late.starts, successor.starts) == (0, 1)
     assert late.uuid == successor.uuid == uuid
     assert not late.renew(LONG)
     assert not late.finish_routing(1)
@@ -225,9 +227,10 @@ def test_no_event_is_claimed_by_two_workers() -> None:
 
 
 def test_workers_take_over_from_one_another_one_at_a_time() -> None:
-    """Leases that ran out are each taken over by one worker, and only the last holder can finish."""
+    """Leases that ran out are each taken over by one worker, one event at a time; only the last holder can finish."""
     made = {stored() for _ in range(30)}
     old = EventLog.claim_unrouted(100, NONE)
+    assert EventLog.claim_unrouted(100, LONG) == []
 
     new: list[EventLog] = []
 
@@ -236,13 +239,41 @@ def test_workers_take_over_from_one_another_one_at_a_time() -> None:
         for _ in range(1000):
             if len(new) == len(made):
                 break
-            new.extend(EventLog.claim_unrouted(5, LONG))
+            lost = EventLog.claim_lost(LONG)
+            new.extend([lost] if lost else [])
 
     at_once([work] * 12)
 
     assert sorted(row.uuid for row in new) == sorted(made)
     assert not any(row.finish_routing(1) for row in old)
     assert all(row.finish_routing(2) for row in new)
+
+
+def test_an_event_that_is_parked_is_routed_no_more_until_it_is_wanted_again() -> None:
+    """What no worker survived keeps the reason, is claimed by nobody, and starts anew when somebody says so."""
+    uuid = stored()
+    EventLog.claim_unrouted(10, NONE)
+    lost = EventLog.claim_lost(LONG)
+    assert lost is not None
+
+    assert lost.park("no worker survived it")
+    assert EventLog.get_by_id(uuid).error == "no worker survived it"
+    assert (EventLog.claim_unrouted(10, LONG), EventLog.claim_lost(LONG)) == ([], None)
+    EventLog.unpark([uuid])
+
+    [again_claimed] = EventLog.claim_unrouted(10, LONG)
+    assert (again_claimed.uuid, again_claimed.starts, again_claimed.error) == (uuid, 0, None)
+
+
+def test_what_is_routed_or_waits_is_not_unparked() -> None:
+    """Only a parked event is routed again."""
+    routed, waiting = stored(), stored()
+    EventLog.claim_unrouted(1, LONG)[0].finish_routing(1)
+    EventLog.claim_unrouted(1, LONG)
+
+    EventLog.unpark([routed, waiting])
+
+    assert EventLog.claim_unrouted(10, LONG) == []
 
 
 # Reading.

@@ -30,7 +30,7 @@ def finished(count: int, state: State = State.DELIVERED) -> list[UUID]:
     """Store routed events, each with a delivery that ended after an attempt, and an answer of the policy server."""
     rows = deliveries(count)
     route()
-    claimed = EventLogMatch.claim_due(count, LONG)
+    claimed = orm.claim_due(count, LONG)
     with orm.transaction():
         outcome = Outcome(status=200)
         EventLogMatch.settle(Settlement(row, state, "ended", delay=0.0, outcome=outcome) for row in claimed)
@@ -144,7 +144,7 @@ def test_work_goes_on_while_events_are_removed() -> None:
                     with orm.transaction():
                         if row.finish_routing(1):
                             made += EventLogMatch.add(row.uuid, lanes(owner))
-                claimed = EventLogMatch.claim_due(10, LONG)
+                claimed = orm.claim_due(10, LONG)
                 with orm.transaction():
                     outcome = Outcome(status=200)
                     EventLogMatch.settle(Settlement(row, State.DELIVERED, "ended", outcome=outcome) for row in claimed)

@@ -267,7 +267,7 @@ def test_silence_for_one_user_holds_only_that_user(
 
     doors.courier.drain(stopping=lambda: outcome(doors) == {("delivered", 200, 200, 1)})
 
-    assert [work.subscription.user for work in doors.courier.in_hand] == ["mallory"]
+    assert [work.subscriber.row.user for work in doors.courier.in_hand] == ["mallory"]
 
 
 def test_two_workers_ask_once(open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget) -> None:

@@ -281,7 +281,7 @@ def test_many_failures_at_once_are_all_counted(doors: Doors, failing: RecordingT
         doors.accept()
     doors.route()
     couriers = [doors.new_courier() for _ in range(3)]
-    couriers[0].drain(stopping=lambda: len(failing.requests()) >= 30)
+    couriers[0].drain(stopping=lambda: len(failing.requests()) >= 8)
     threads = [threading.Thread(target=courier.drain) for courier in couriers]
 
     release.set()
@@ -301,7 +301,7 @@ def test_attempts_before_a_crash_are_not_forgotten(doors: Doors, failing: Record
     doors.send()
     doors.again()
     with orm.session():
-        (claimed,) = (doors.make_due(), orm.EventLogMatch.claim_due(10, 60))[1]
+        (claimed,) = (doors.make_due(), orm.claim_due(10, 60))[1]
         orm.EventLogMatch.update(next_attempt_at=LONG_AGO).execute()
 
     doors.new_courier().drain()

@@ -6,6 +6,17 @@ from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove
+from .claimed import Claimed
+from .claiming import (
+    Choice,
+    Page,
+    claim_due,
+    claim_lane,
+    claim_limited,
+    claim_lost,
+    claim_page,
+    lost_often,
+)
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
@@ -19,6 +30,8 @@ from .worker import Worker
 __all__ = [
     "DB",
     "BaseModel",
+    "Choice",
+    "Claimed",
     "DatabaseError",
     "DeliveryAttempt",
     "EventLog",
@@ -28,6 +41,7 @@ __all__ = [
     "NotificationSystem",
     "OperationalError",
     "OrmSync",
+    "Page",
     "Purge",
     "Question",
     "Settlement",
@@ -36,10 +50,16 @@ __all__ = [
     "TargetState",
     "Worker",
     "change",
+    "claim_due",
+    "claim_lane",
+    "claim_limited",
+    "claim_lost",
+    "claim_page",
     "described",
     "disable",
     "disconnect",
     "initialize",
+    "lost_often",
     "now",
     "remove",
     "repeated",

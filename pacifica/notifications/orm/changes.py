@@ -30,8 +30,8 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
         elif "disabled" in written:
             EventLogMatch.release_held(row.uuid)
         changed = EventMatch.get_by_id(row.uuid)
-        if changed.lane != row.lane:
-            EventLogMatch.move(row.uuid, changed.lane)
+        if (changed.lane, changed.ordered) != (row.lane, row.ordered):
+            EventLogMatch.move(changed)
         return changed
 
 

@@ -177,22 +177,27 @@ def repeated(function: Callable[P, T]) -> Callable[P, T]:
 
 @repeated
 def claim(
-    model: type[peewee.Model], due: peewee.Expression, order: peewee.Field, limit: int, values: Mapping[str, Any]
+    model: type[peewee.Model],
+    due: peewee.Expression,
+    order: peewee.Field,
+    limit: int,
+    values: Mapping[str, Any],
+    count: peewee.Field | None = None,
 ) -> list[Any]:
     """Write ``values`` into at most ``limit`` rows that are due and that nobody else is claiming, and give them.
 
-    One short transaction; the caller holds no lock when it returns.
+    ``count`` is a column that counts the claims; the rows have what it was before. One short transaction; the caller
+    holds no lock when it returns.
     """
     key = model._meta.primary_key
     if _dialect.look_first and not model.select(key).where(due).exists():
         return []
     wanted = model.select().where(due).order_by(order).limit(limit)
-    if _dialect.skip_locked:
-        wanted = wanted.for_update(_dialect.skip_locked)
     with transaction():
-        rows = list(wanted)
+        rows = list(skipping(wanted))
         if rows:
-            model.update(**values).where(key.in_([getattr(row, key.name) for row in rows])).execute()
+            counted = {count.name: count + 1} if count is not None else {}
+            model.update(**values, **counted).where(key.in_([getattr(row, key.name) for row in rows])).execute()
     for row in rows:
         for name, value in values.items():
             setattr(row, name, value)
@@ -202,6 +207,11 @@ def claim(
 def locking(query: peewee.ModelSelect) -> peewee.ModelSelect:
     """Let a query lock its rows until the transaction ends, where writers do not queue anyway."""
     return query.for_update() if _dialect.skip_locked else query
+
+
+def skipping(query: peewee.ModelSelect) -> peewee.ModelSelect:
+    """Let a query lock its rows, without those that somebody else has locked, where writers do not queue anyway."""
+    return query.for_update(_dialect.skip_locked) if _dialect.skip_locked else query
 
 
 def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int:

@@ -97,10 +97,23 @@ class EventLog(BaseModel):
 
     @classmethod
     def claim_unrouted(cls, limit: int, lease: float) -> list[EventLog]:
-        """Claim events to route, oldest first, for ``lease`` seconds; whoever holds the lease may finish them."""
+        """Claim events to route, oldest first, for ``lease`` seconds; whoever holds the lease may finish them.
+
+        What a worker had that was lost is left out.
+        """
+        return cls._claim(cls.starts == 0, limit, lease)
+
+    @classmethod
+    def claim_lost(cls, lease: float) -> EventLog | None:
+        """Claim one event that a worker had which was lost; its ``starts`` say how often that was."""
+        claimed = cls._claim(cls.starts > 0, 1, lease)
+        return claimed[0] if claimed else None
+
+    @classmethod
+    def _claim(cls, which: peewee.Expression, limit: int, lease: float) -> list[EventLog]:
         at = now()
         values = {"lease": uuid4(), "route_at": at + timedelta(seconds=lease)}
-        return claim(cls, cls.route_at <= at, cls.route_at, limit, values)
+        return claim(cls, which & (cls.route_at <= at), cls.route_at, limit, values, cls.starts)
 
     @repeated
     def renew(self, lease: float) -> bool:
@@ -112,8 +125,21 @@ class EventLog(BaseModel):
     def finish_routing(self, revision: int) -> bool:
         """Mark a claimed event routed, inside the caller's transaction; False if somebody else has it by now."""
         cls = type(self)
-        written = cls.update(routed=clock(), route_at=None, lease=None, revision=revision)
+        written = cls.update(routed=clock(), route_at=None, lease=None, starts=0, revision=revision)
         return bool(written.where(self._held()).execute())
+
+    @repeated
+    def park(self, reason: str) -> bool:
+        """Route a claimed event no more, for a reason that is kept with it; False if somebody else has it by now."""
+        cls = type(self)
+        written = cls.update(route_at=None, lease=None, error=reason)
+        return bool(written.where(self._held()).execute())
+
+    @classmethod
+    def unpark(cls, uuids: Iterable[UUID]) -> None:
+        """Let events be routed again that were parked."""
+        parked = cls.uuid.in_(list(uuids)) & cls.error.is_null(False) & cls.routed.is_null()
+        cls.update(route_at=clock(), error=None, starts=0).where(parked).execute()
 
     def _held(self) -> peewee.Expression:
         cls = type(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -11,7 +11,8 @@ import peewee
 
 from ..retry import Outcome, State
 from .base import BaseModel
-from .database import claim, clock, insert_missing, locking, now, repeated
+from .claimed import Claimed
+from .database import clock, insert_missing, locking, now, repeated
 from .eventlog import EventLog
 from .eventmatch import EventMatch
 
@@ -26,7 +27,7 @@ class Settlement:
     ``delay`` is in seconds and only for ``pending``; without it the delivery is held until its subscription revives.
     """
 
-    delivery: EventLogMatch
+    delivery: Claimed
     state: State
     reason: str
     delay: float | None = None
@@ -43,7 +44,8 @@ class EventLogMatch(BaseModel):
     """One delivery; ``next_attempt_at`` is set while it is ``pending`` and not held.
 
     ``attempts_before`` are those of its ``attempts`` that were made before it was reopened. It queues in its ``lane``
-    with what shares its limits; ``starts`` counts the claims since it was last settled.
+    with what shares its limits; ``starts`` counts the claims since it was last settled. ``accepted``, the time when its
+    event was, is set while it is ``pending`` for a subscription that wants its events in order.
     """
 
     uuid = peewee.UUIDField(primary_key=True, default=uuid4)
@@ -64,6 +66,8 @@ class EventLogMatch(BaseModel):
     lease = peewee.UUIDField(null=True)
     lane = peewee.CharField(max_length=300, default="", constraints=[peewee.SQL("DEFAULT ''")])
     starts = peewee.IntegerField(default=0, constraints=[peewee.SQL("DEFAULT 0")])
+    accepted = peewee.DateTimeField(null=True)
+    reopened = peewee.DateTimeField(null=True)
 
     class Meta:
         """An event goes to a subscription once, and once more for each replay."""
@@ -71,10 +75,18 @@ class EventLogMatch(BaseModel):
         indexes = ((("event_log", "event_match", "replay"), True),)
 
     @classmethod
-    def add(cls, event: UUID, lanes: Mapping[UUID, str], replay: int = 0) -> int:
+    def add(
+        cls,
+        event: UUID,
+        lanes: Mapping[UUID, str],
+        replay: int = 0,
+        accepted: datetime | None = None,
+        ordered: Container[UUID] = (),
+    ) -> int:
         """Insert the deliveries of an event that do not exist yet, due at once; count them.
 
-        ``lanes`` names the subscriptions that it goes to, each with its ``EventMatch.lane``.
+        ``lanes`` names the subscriptions that it goes to, each with its ``EventMatch.lane``; ``accepted`` is when the
+        event was, for those that are ``ordered``.
         """
         rows = [
             {
@@ -85,26 +97,17 @@ class EventLogMatch(BaseModel):
                 "next_attempt_at": clock(),
                 "replay": replay,
                 "lane": lane,
+                "accepted": accepted if subscription in ordered else None,
             }
             for subscription, lane in lanes.items()
         ]
         return sum(insert_missing(cls, list(part)) for part in peewee.chunked(rows, 100))
 
     @classmethod
-    def claim_due(cls, limit: int, lease: float, events: Sequence[UUID] = ()) -> list[EventLogMatch]:
-        """Claim deliveries that are due, the longest due first, for ``lease`` seconds; of these ``events`` if given."""
-        at = now()
-        due = cls.next_attempt_at <= at
-        if events:
-            due &= cls.event_log.in_(list(events))
-        values = {"lease": uuid4(), "next_attempt_at": at + timedelta(seconds=lease)}
-        return claim(cls, due, cls.next_attempt_at, limit, values)
-
-    @classmethod
     @repeated
-    def renew(cls, deliveries: Sequence[EventLogMatch], lease: float) -> None:
+    def renew(cls, deliveries: Sequence[Claimed], lease: float) -> None:
         """Hold claimed deliveries for another ``lease`` seconds, those that nobody else has by now."""
-        claims: dict[UUID, list[UUID]] = {}
+        claims: dict[UUID | None, list[UUID]] = {}
         for delivery in deliveries:
             claims.setdefault(delivery.lease, []).append(delivery.uuid)
         for token, uuids in claims.items():
@@ -125,7 +128,7 @@ class EventLogMatch(BaseModel):
         # Locked, also those that are somebody else's: nobody removes one before its attempt is written.
         there = {row.uuid for row in locking(wanted)}
         # Most of them come to the same.
-        alike: dict[tuple[UUID, tuple[tuple[str, object], ...]], list[UUID]] = {}
+        alike: dict[tuple[UUID | None, tuple[tuple[str, object], ...]], list[UUID]] = {}
         for settlement in ordered:
             key = settlement.delivery.lease, tuple(_columns(settlement, at).items())
             alike.setdefault(key, []).append(settlement.delivery.uuid)
@@ -149,9 +152,16 @@ class EventLogMatch(BaseModel):
         ).execute()
 
     @classmethod
-    def move(cls, subscription: UUID, lane: str) -> None:
-        """Let what is pending for a subscription queue in its new lane; what a worker has claimed stays claimed."""
-        cls.update(lane=lane).where(cls._pending_for(subscription) & (cls.lane != lane)).execute()
+    def move(cls, subscription: EventMatch) -> None:
+        """Let what is pending for a subscription queue as it queues now; what a worker has claimed stays claimed."""
+        cls.update(lane=subscription.lane, accepted=cls._accepted(subscription)).where(
+            cls._pending_for(subscription.uuid)
+        ).execute()
+
+    @classmethod
+    def _accepted(cls, subscription: EventMatch) -> peewee.Select | None:
+        """Give what stands in ``accepted`` of a delivery for a subscription."""
+        return EventLog.select(EventLog.created).where(EventLog.uuid == cls.event_log) if subscription.ordered else None
 
     @classmethod
     def cancel(cls, subscription: UUID) -> None:
@@ -162,6 +172,7 @@ class EventLogMatch(BaseModel):
             finished=clock(),
             next_attempt_at=None,
             lease=None,
+            accepted=None,
         ).where(cls._pending_for(subscription)).execute()
 
     @classmethod
@@ -181,7 +192,7 @@ class EventLogMatch(BaseModel):
         """
         before = now() - timedelta(seconds=longest)
         reason = "held for a disabled subscription for longer than retention.held"
-        ended = {"state": State.DEAD, "reason": reason, "finished": clock(), "lease": None}
+        ended = {"state": State.DEAD, "reason": reason, "finished": clock(), "lease": None, "accepted": None}
         enabled = EventMatch.disabled.is_null() & EventMatch.deleted.is_null()
         return cls._write_held(EventMatch.disabled < before, ended) + cls._write_held(
             enabled, {"next_attempt_at": clock()}
@@ -211,6 +222,7 @@ class EventLogMatch(BaseModel):
 
         It queues where its subscription's deliveries queue by now.
         """
+        owner = EventMatch.get_by_id(delivery.event_match_id)
         cls.update(
             state=State.PENDING,
             reason=None,
@@ -218,8 +230,10 @@ class EventLogMatch(BaseModel):
             finished=None,
             next_attempt_at=clock(),
             lease=None,
-            lane=EventMatch.get_by_id(delivery.event_match_id).lane,
+            lane=owner.lane,
             starts=0,
+            accepted=cls._accepted(owner),
+            reopened=clock(),
         ).where((cls.uuid == delivery.uuid) & (cls.state == State.DEAD)).execute()
 
     @classmethod
@@ -235,8 +249,14 @@ class EventLogMatch(BaseModel):
         )
         if last is None:
             return
-        lane = EventMatch.get_by_id(delivery.event_match_id).lane
-        cls.add(delivery.event_log_id, {delivery.event_match_id: lane}, replay=int(last) + 1)
+        owner = EventMatch.get_by_id(delivery.event_match_id)
+        cls.add(
+            delivery.event_log_id,
+            {owner.uuid: owner.lane},
+            int(last) + 1,
+            delivery.event_log.created,
+            {owner.uuid} if owner.ordered else (),
+        )
 
     @classmethod
     def of_events(cls, uuids: Iterable[UUID]) -> list[EventLogMatch]:
@@ -255,7 +275,10 @@ def _columns(settlement: Settlement, at: datetime) -> dict[str, object]:
         "finished": None if pending else at,
         "next_attempt_at": due,
         "lease": None,
+        "starts": 0,
     }
+    if not pending:
+        written["accepted"] = None
     if settlement.policy_status is not None:
         written["policy_status_code"] = settlement.policy_status
     if settlement.outcome is not None:

@@ -159,6 +159,11 @@ class EventMatch(BaseModel):
         return {row.uuid: row for row in cls.select().where(cls.uuid.in_(list(uuids)))}
 
     @classmethod
+    def revisions(cls, uuids: Iterable[UUID]) -> dict[UUID, int]:
+        """Give the number of the last change of each of these."""
+        return dict(cls.select(cls.uuid, cls.revision).where(cls.uuid.in_(list(uuids))).tuples())
+
+    @classmethod
     def succeeded(cls, uuids: Iterable[UUID]) -> None:
         """Forget the failures of subscriptions that a delivery reached."""
         cls.update(failing_since=None, failures=0).where(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
 import peewee
 
+from ..config import Delivery
 from .base import BaseModel
+from .database import insert_missing, locking, now, repeated, transaction
 
 
 class TargetState(BaseModel):
@@ -20,3 +26,97 @@ class TargetState(BaseModel):
     open_until = peewee.DateTimeField(null=True)
     reason = peewee.TextField(null=True)
     paced_until = peewee.DateTimeField(null=True)
+
+    @classmethod
+    def troubled(cls) -> tuple[datetime, dict[str, TargetState]]:
+        """Give the time, and the targets that something is known of that keeps deliveries back."""
+        at = now()
+        wanted = cls.select().where((cls.open_until > at) | (cls.opened > 0))
+        return at, {row.place: row for row in wanted}
+
+    @classmethod
+    @repeated
+    def probe(cls, place: str, seconds: float) -> bool:
+        """Take the one attempt that a target gets when it was left alone for long enough; False if another has it.
+
+        Nobody else has it before ``seconds`` have passed.
+        """
+        at = now()
+        over = (cls.place == place) & (cls.opened > 0) & (cls.open_until <= at)
+        return bool(cls.update(open_until=at + timedelta(seconds=seconds), failures=1).where(over).execute())
+
+    @classmethod
+    def answered(cls, places: Sequence[str]) -> None:
+        """Forget the failures of targets that answered, inside the caller's transaction.
+
+        One that asked to be left alone for a time still is.
+        """
+        known = cls.place.in_(list(places))
+        cls.update(failures=0, opened=0, open_until=None, reason=None).where(known & (cls.opened > 0)).execute()
+        cls.update(failures=0).where(known & (cls.failures > 0)).execute()
+
+    @classmethod
+    def failed(cls, place: str, failures: int, hold: float | None, delivery: Delivery) -> datetime | None:
+        """Count failures of a target, inside the caller's transaction; give until when it is left alone, if it now is.
+
+        It is after ``breaker_failures`` in a row, for longer each time that an attempt after it fails too, and for
+        ``hold`` seconds if it asked for that.
+        """
+        state, at = cls.locked(place), now()
+        shut = state.open_until is not None and state.open_until > at
+        written: dict[str, object] = {}
+        until = state.open_until if shut else None
+        if not state.opened:
+            written["failures"] = state.failures + failures
+        # What was under way when it was shut says nothing new; the attempt that looks whether it is back does.
+        looked = bool(state.opened and (state.failures or not shut))
+        too_many = not state.opened and 0 < delivery.breaker_failures <= state.failures + failures
+        if looked or too_many:
+            wait = min(delivery.breaker_max_wait, delivery.breaker_wait * 2.0 ** min(state.opened, 20))
+            until = at + timedelta(seconds=wait)
+            written |= {"opened": state.opened + 1, "failures": 0}
+        if hold is not None:
+            until = max(until or at, at + timedelta(seconds=hold))
+        if until is not None and until != state.open_until:
+            written["open_until"] = until
+        if written:
+            cls.update(**written).where(cls.place == place).execute()
+        return until if "open_until" in written else None
+
+    @classmethod
+    def locked(cls, place: str) -> TargetState:
+        """Give a target's row and keep it until the caller's transaction ends; it is made where there is none."""
+        wanted = cls.select().where(cls.place == place)
+        found = locking(wanted).get_or_none()
+        if found is None:
+            insert_missing(cls, [{"place": place}])
+            found = locking(wanted).get()
+        row: TargetState = found
+        return row
+
+    @classmethod
+    @repeated
+    def take(cls, place: str, rate: float, wanted: int) -> int:
+        """Give how many of ``wanted`` deliveries a target's ``rate`` per second allows now, and count them."""
+        with transaction():
+            state, at = cls.locked(place), now()
+            granted = min(wanted, allowed(state.paced_until, at, rate))
+            if granted:
+                paced_until = later(state.paced_until, at, rate, granted)
+                cls.update(paced_until=paced_until).where(cls.place == place).execute()
+        return granted
+
+
+#: Seconds for which what a rate allows may be saved up.
+_SAVED = 1.0
+
+
+def allowed(paced_until: datetime | None, at: datetime, rate: float) -> int:
+    """Count what a rate per second allows now: what was not used in the last second, and one in any case."""
+    ahead = max(0.0, (paced_until - at).total_seconds()) if paced_until else 0.0
+    return max(0, math.floor((max(_SAVED, 1 / rate) - ahead) * rate + 1e-6))
+
+
+def later(paced_until: datetime | None, at: datetime, rate: float, count: int) -> datetime:
+    """Give until when ``count`` more deliveries use a rate up."""
+    return max(paced_until or at, at) + timedelta(seconds=count / rate)

@@ -39,6 +39,8 @@ class EventLogMatch(tables_4_0.EventLogMatch):
 
     lane = peewee.CharField(max_length=300, constraints=_EMPTY)
     starts = peewee.IntegerField(constraints=_ZERO)
+    accepted = peewee.DateTimeField(null=True)
+    reopened = peewee.DateTimeField(null=True)
 
 
 class TargetState(BaseModel):
@@ -92,15 +94,23 @@ def _add_columns(model: type[peewee.Model]) -> None:
 
 
 def _indexes() -> list[peewee.ModelIndex]:
-    """Give those by which a lane's next deliveries are found, and events that are not routed, the oldest first."""
-    lane, due = EventLogMatch.lane, EventLogMatch.next_attempt_at
+    """Give those for the next deliveries of a lane, for what a lost worker had, and for the oldest unrouted events."""
+    lane, accepted, due = EventLogMatch.lane, EventLogMatch.accepted, EventLogMatch.next_attempt_at
     if not dialect().partial_indexes:
-        return [EventLogMatch.index(lane, due, safe=False)]
+        return [
+            EventLogMatch.index(lane, due, safe=False),
+            EventLogMatch.index(lane, accepted, safe=False),
+            EventLogMatch.index(EventLogMatch.starts, due, safe=False),
+            EventLog.index(EventLog.starts, EventLog.route_at, safe=False),
+        ]
+    started = peewee.SQL("starts > 0")
+    unrouted = EventLog.route_at.is_null(False)
     return [
         EventLogMatch.index(lane, due, where=due.is_null(False), safe=False),
-        EventLog.index(
-            EventLog.created, where=EventLog.route_at.is_null(False), name="eventlog_created_unrouted", safe=False
-        ),
+        EventLogMatch.index(lane, accepted, where=accepted.is_null(False), safe=False),
+        EventLogMatch.index(EventLogMatch.starts, due, where=started, safe=False),
+        EventLog.index(EventLog.starts, EventLog.route_at, where=started, safe=False),
+        EventLog.index(EventLog.created, where=unrouted, name="eventlog_created_unrouted", safe=False),
     ]
 
 

@@ -1,0 +1,293 @@
+"""Delivers: claims what is due, asks the gate, sends, and settles what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from uuid import UUID
+
+from .. import events, orm
+from ..config import Settings
+from ..errors import Refused, Unavailable
+from ..gates import Gate, Verdict
+from ..retry import Outcome, State
+from ..targets import Sending, Target
+from .asking import Questions
+from .lanes import Lanes
+from .settling import LOG, Results, of_the_target
+from .work import Result, Subscribers, Work
+
+#: Seconds between two looks for what is due while something is under way.
+_LOOK = 0.05
+#: Seconds between two looks for what a lost worker had.
+_LOOK_FOR_LOST = 1.0
+#: Seconds that one look for answers may take while something is under way.
+_LISTEN = 0.02
+#: Deliveries that may wait for the policy server, as a multiple of those that may be in flight.
+_QUESTIONS = 4
+#: A delivery that was claimed so often without being settled is sent while nothing else is in hand, and given up.
+_ALONE, _GIVEN_UP = 3, 5
+#: Bytes of events that are kept for their further deliveries.
+_KEPT = 16 * 1024 * 1024
+
+
+class Courier:
+    """Delivers through one target, past one gate; used by one thread at a time.
+
+    What it has claimed it holds by a lease, which it renews until the delivery is settled. Results that can't be
+    written because the database is away are kept and written later.
+    """
+
+    def __init__(self, settings: Settings, target: Target, gate: Gate) -> None:
+        """Take the settings, where to send, and whom to ask."""
+        self._settings = settings
+        self._target = target
+        self._lanes = Lanes(settings)
+        self._subscribers = Subscribers(settings)
+        self._events = _Events()
+        self._questions = Questions(settings, gate, self._subscribers, self._judge, self._note)
+        self._results = Results(settings)
+        self._sent: dict[Hashable, Work] = {}
+        self._lost: Work | None = None
+        self._only: Sequence[UUID] = ()
+        self._look_for_lost_at = 0.0
+        self._renewed = time.monotonic()
+
+    @property
+    def in_hand(self) -> list[Work]:
+        """Give everything that is claimed and not settled."""
+        return [*self._questions.waiting, *self._sent.values(), *self._results.works]
+
+    def drain(self, stopping: Callable[[], bool] = lambda: False, only: Sequence[UUID] = ()) -> None:
+        """Deliver until nothing is due and nothing is in hand; with ``only``, what belongs to these events.
+
+        Returns early when ``stopping`` says so. Raises ``Unavailable`` when the database does not answer; what is
+        in hand is kept for the next call.
+        """
+        self._only = only
+        self._lanes.restart()
+        self._look_for_lost_at = look_at = 0.0
+        while not stopping():
+            # First, because what could not be written while the database was away has no lease left to protect it.
+            self._step()
+            busy = bool(self._sent or self._results or self._questions.waiting)
+            room = self._room()
+            if room > 0 and (not busy or time.monotonic() >= look_at):
+                claimed = self._claim(room)
+                look_at = 0.0 if claimed else time.monotonic() + _LOOK
+                if not (claimed or busy or self._lanes.more):
+                    return
+
+    def stop(self, grace: float) -> None:
+        """Wait up to ``grace`` seconds for what is in hand; what is left is due again at once, for another worker."""
+        deadline = time.monotonic() + grace
+        try:
+            while self.in_hand and time.monotonic() < deadline:
+                self._step()
+            self._target.close()
+            for work in [*self._questions.close(), *self._sent.values()]:
+                self._note(work, State.PENDING, "the worker stopped before an answer came", delay=0.0)
+            self._results.write()
+        except Unavailable as error:
+            LOG.warning("delivery.unsettled in_hand=%s error=%s", len(self.in_hand), error)
+
+    def _step(self) -> None:
+        """Hear what has come in, write it down, and keep what is still in hand."""
+        self._questions.hear(0.0 if len(self._target) else _LISTEN)
+        if len(self._target):
+            for key, outcome in self._target.wait(_LISTEN):
+                self._attempted(self._sent.pop(key), outcome)
+        self._questions.heed()
+        if self._results.ripe() or not self._sent:
+            self._settle()
+        self._renew()
+
+    def _room(self) -> int:
+        """Count what may be claimed now; questions have room of their own.
+
+        A policy server that is silent about one user must not hold the others. Nothing while it is not worth a look
+        at the database.
+        """
+        delivery = self._settings.delivery
+        asked = len(self._questions.waiting)
+        room = min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
+        worth = min(delivery.batch, delivery.in_flight // 4) if self._sent else 1
+        return room if room >= worth else 0
+
+    def _claim(self, room: int) -> int:
+        """Claim what is due, at most ``room``, and send each on its way."""
+        with orm.session():
+            claimed = self._due(room)
+            if not claimed:
+                return 0
+            logged = self._events.of({row.event_log_id for row in claimed})
+            subscribers = self._subscribers.of({row.event_match_id for row in claimed})
+            # An event that was purged by force takes its deliveries with it.
+            works = [
+                Work(row, logged[row.event_log_id], subscribers[row.event_match_id])
+                for row in claimed
+                if row.event_log_id in logged
+            ]
+            if len(works) == 1 and works[0].delivery.starts:
+                self._lost = works[0]
+            self._questions.ask([work for work in works if self._wanted(work)])
+        return len(claimed)
+
+    def _due(self, room: int) -> Sequence[orm.Claimed]:
+        """Claim what is due: of these events alone, or what a lost worker had, or what any lane has."""
+        lease = self._settings.delivery.lease
+        if self._only:
+            return orm.claim_due(room, lease, self._only)
+        if self._lost is None and time.monotonic() >= self._look_for_lost_at:
+            lost = self._claim_lost(lease)
+            if lost is not None:
+                return lost
+        if self._lost is not None and self._lost.delivery.starts >= _ALONE:
+            return []
+        return self._lanes.claim(room)
+
+    def _claim_lost(self, lease: float) -> Sequence[orm.Claimed] | None:
+        """Claim one delivery whose worker was lost: it may be what that worker died of.
+
+        One at a time, so that no two of them are lost together again; one that was lost several times only when
+        nothing else is in hand. None if there is none.
+        """
+        lost = orm.claim_lost(lease, below=_ALONE)
+        if lost is not None:
+            return [lost]
+        if orm.lost_often(_ALONE):
+            if self.in_hand:
+                # Nothing is claimed until it can be.
+                return []
+            lost = orm.claim_lost(lease)
+            if lost is not None:
+                return [lost]
+        self._look_for_lost_at = time.monotonic() + _LOOK_FOR_LOST
+        return None
+
+    def _wanted(self, work: Work) -> bool:
+        """Tell whether it is to be sent; if not, note what becomes of it."""
+        row = work.subscriber.row
+        if work.delivery.starts >= _GIVEN_UP:
+            self._note(work, State.DEAD, f"its worker was lost {work.delivery.starts} times while it had it in hand")
+        elif row.deleted is not None:
+            self._note(work, State.CANCELLED, "the subscription was deleted")
+        elif row.disabled is not None:
+            self._note(work, State.PENDING, "held while the subscription is disabled")
+        else:
+            return True
+        return False
+
+    def _judge(self, work: Work, verdict: Verdict) -> None:
+        """Send what may be seen, end what may not."""
+        if not verdict.allowed:
+            self._note(work, State.REFUSED, verdict.reason, verdict.status)
+        elif not self._wanted(work):
+            return
+        elif work.waited and not self._only and self._lanes.full(work.subscriber.place):
+            self._note(work, State.PENDING, "waits for its target", delay=0.0)
+        else:
+            self._send(work)
+
+    def _send(self, work: Work) -> None:
+        delivery, subscriber = work.delivery, work.subscriber
+        try:
+            if subscriber.auth is None or subscriber.extensions is None:
+                raise ValueError("no JSON")
+            body = events.with_extensions(work.event.jsondata, subscriber.extensions).encode()
+        except (ValueError, Refused):
+            self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
+            return
+        # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
+        key = delivery.uuid, delivery.lease
+        self._target.start(
+            [
+                Sending(
+                    key=key,
+                    url=subscriber.row.target_url,
+                    body=body,
+                    content_type=work.event.content_type,
+                    delivery=str(delivery.uuid),
+                    attempt=delivery.attempts + 1,
+                    replay=delivery.replay,
+                    auth=subscriber.auth,
+                )
+            ]
+        )
+        self._sent[key] = work
+        self._lanes.sent(delivery.lane, subscriber.place)
+
+    def _attempted(self, work: Work, outcome: Outcome) -> None:
+        """Decide what an attempt came to."""
+        self._lanes.ended(work.delivery.lane, work.subscriber.place, outcome)
+        at_once = self._settings.delivery.disable_after == 0
+        delay = None if at_once else self._delay(work, outcome)
+        if outcome.delivered:
+            self._note(work, State.DELIVERED, outcome.reason, outcome=outcome)
+        elif delay is not None:
+            self._note(work, State.PENDING, outcome.reason, delay=delay, outcome=outcome)
+        else:
+            disable = of_the_target(outcome) if at_once or outcome.permanent else ""
+            self._note(work, State.DEAD, outcome.reason, outcome=outcome, disable=disable)
+
+    def _delay(self, work: Work, outcome: Outcome) -> float | None:
+        """Give the seconds until the next attempt, at least what the target asked for; None if there is none."""
+        delivery = work.delivery
+        attempt = delivery.attempts + 1 - delivery.attempts_before
+        since = delivery.reopened or delivery.created
+        age = ((delivery.at or since) - since).total_seconds() + outcome.seconds
+        delay = work.subscriber.policy.after(attempt, outcome, age=age)
+        if delay is None or outcome.retry_after is None:
+            return delay
+        return max(delay, min(outcome.retry_after, self._settings.delivery.max_retry_after))
+
+    def _note(
+        self,
+        work: Work,
+        state: State,
+        reason: str,
+        policy_status: int | None = None,
+        delay: float | None = None,
+        outcome: Outcome | None = None,
+        disable: str = "",
+    ) -> None:
+        """Keep a result until it is written."""
+        status = work.policy_status if policy_status is None else policy_status
+        settlement = orm.Settlement(work.delivery, state, reason, delay, outcome, status)
+        self._results.add(Result(work, settlement, disable))
+        if work is self._lost:
+            self._lost = None
+            self._look_for_lost_at = 0.0
+
+    def _settle(self) -> None:
+        """Write what has ended."""
+        written = self._results.write()
+        if any((outcome := result.settlement.outcome) and outcome.counts_for_target for result in written):
+            self._lanes.look()
+
+    def _renew(self) -> None:
+        lease = self._settings.delivery.lease
+        if time.monotonic() - self._renewed > lease / 3:
+            if held := self.in_hand:
+                with orm.session():
+                    orm.EventLogMatch.renew([work.delivery for work in held], lease)
+            self._renewed = time.monotonic()
+
+
+class _Events:
+    """The events that were read last; they never change."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, orm.EventLog] = {}
+        self._bytes = 0
+
+    def of(self, uuids: Iterable[UUID]) -> dict[UUID, orm.EventLog]:
+        """Give those that are there."""
+        wanted = set(uuids)
+        found = {uuid: self._known[uuid] for uuid in wanted if uuid in self._known}
+        missing = orm.EventLog.by_uuid(wanted - found.keys()) if wanted - found.keys() else {}
+        if self._bytes > _KEPT:
+            self._known, self._bytes = {}, 0
+        self._known |= missing
+        self._bytes += sum(len(event.jsondata) for event in missing.values())
+        return found | missing

@@ -1,0 +1,227 @@
+"""Which deliveries may be sent now: a target that is slow, full or shut keeps nobody else's waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from .. import orm
+from ..config import Settings
+from ..retry import Outcome
+
+#: Attempts in flight to a target at first, and to one that does not answer.
+_FIRST, _FEWEST = 8.0, 2.0
+#: Seconds within which an answer shows that a target can take more, and beyond which that it has too much.
+_QUICK, _SLOW = 1.0, 5.0
+#: Seconds after which all that is due is looked through again, whoever passed it over.
+_ANEW = 5.0
+#: Seconds by which a row may become visible after the time that stands in it.
+_LATE = timedelta(seconds=2)
+#: Pages that are looked through in one round, and lanes that are asked for their own rows.
+_PAGES, _LANES = 10, 16
+#: Seconds for which a lane that gave nothing is left alone.
+_PAUSE = 0.2
+#: Seconds between two looks at the targets that fail.
+_LOOK = 0.5
+#: Targets that are remembered although nothing is in hand for them.
+_REMEMBERED = 5000
+
+
+@dataclass(slots=True)
+class _Place:
+    """A target as this worker sees it: how many attempts it may have in flight, and how many it has.
+
+    A target whose breaker is half-open gets one attempt of one worker.
+    """
+
+    cap: float
+    in_flight: int = 0
+    shut_until: float = 0.0
+    half_open: bool = False
+
+    def free(self, now: float) -> int:
+        """Count what may be claimed for it."""
+        if now < self.shut_until:
+            return 0
+        return max(0, (1 if self.half_open else int(self.cap)) - self.in_flight)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Deliveries that were passed over, due since ``since`` (None: unknown); left alone until ``quiet_until``."""
+
+    since: datetime | None
+    quiet_until: float = 0.0
+
+
+class Lanes:
+    """Claims fairly: from each target no more than it takes at once, from one that is shut nothing.
+
+    A target takes few at first, more as long as it answers quickly, fewer when it does not. What was passed over
+    stands in a lane, by its target or by its subscription, that is asked by itself when there is room.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """Know nothing yet; ``clock`` gives seconds."""
+        self._delivery = settings.delivery
+        self._probe = settings.delivery.timeout + settings.delivery.lease
+        self._clock = clock
+        self._most = float(settings.delivery.target_in_flight)
+        self._places: dict[str, _Place] = {}
+        self._waiting: dict[str, _Lane] = {}
+        self._place_of: dict[str, str] = {}
+        self._after: datetime | None = None
+        self._anew_at = 0.0
+        self._look_at = 0.0
+        #: Whether there may be more that is due behind what was looked at.
+        self.more = False
+
+    def restart(self) -> None:
+        """Look at all that is due again, from the longest due on."""
+        self._after, self._anew_at = None, self._clock() + _ANEW
+        for lane in self._waiting.values():
+            lane.since, lane.quiet_until = None, 0.0
+
+    def claim(self, room: int) -> list[orm.Claimed]:
+        """Claim at most ``room`` deliveries; to be called within a session."""
+        self._learn()
+        if self._clock() >= self._anew_at:
+            self.restart()
+        ready = [name for name in self._waiting if self._free(name)][:_LANES]
+        claimed = self._claim_pages(room - room // 2 if ready else room)
+        for position, name in enumerate(ready):
+            share = -(-(room - len(claimed)) // (len(ready) - position))
+            claimed += self._claim_lane(name, min(share, self._free(name)))
+        return claimed
+
+    def full(self, place: str) -> bool:
+        """Tell whether a target takes nothing more now."""
+        return self._place(place).free(self._clock()) <= 0
+
+    def look(self) -> None:
+        """Look at the targets that fail before the next claim."""
+        self._look_at = 0.0
+
+    def sent(self, lane: str, place: str) -> None:
+        """Note that an attempt has begun, and where it goes."""
+        self._place(place).in_flight += 1
+        if _is_own(lane):
+            self._place_of[lane] = place
+
+    def ended(self, lane: str, place: str, outcome: Outcome) -> None:
+        """Note what came of an attempt."""
+        found = self._place(place)
+        if lane in self._waiting:
+            self._waiting[lane].quiet_until = 0.0
+        if outcome.counts_for_target or outcome.seconds > _SLOW:
+            found.cap = max(_FEWEST, found.cap / 2)
+        elif outcome.seconds < _QUICK and found.in_flight > found.cap / 2:
+            found.cap = min(self._most, found.cap + 1)
+        found.in_flight = max(0, found.in_flight - 1)
+
+    def _place(self, name: str) -> _Place:
+        found = self._places.get(name)
+        if found is None:
+            found = self._places[name] = _Place(min(_FIRST, self._most))
+        return found
+
+    def _learn(self) -> None:
+        """Take up what all workers know about the targets that fail."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK
+        at, troubled = orm.TargetState.troubled()
+        for name, place in list(self._places.items()):
+            if name not in troubled:
+                place.shut_until, place.half_open = 0.0, False
+                if not place.in_flight and len(self._places) > _REMEMBERED:
+                    del self._places[name]
+        for name, state in troubled.items():
+            place = self._place(name)
+            left = (state.open_until - at).total_seconds() if state.open_until else 0.0
+            place.shut_until = now + max(0.0, left)
+            place.half_open = state.opened > 0
+
+    def _free(self, lane: str) -> int:
+        """Count what may be claimed from a lane; where its target is not known yet, one."""
+        now = self._clock()
+        found = self._waiting.get(lane)
+        if found is not None and now < found.quiet_until:
+            return 0
+        if _is_own(lane):
+            return self._place(self._place_of[lane]).free(now) if lane in self._place_of else 1
+        return self._place(lane).free(now)
+
+    def _claim_pages(self, room: int) -> list[orm.Claimed]:
+        """Claim from all lanes that do not wait, in the order in which deliveries became due."""
+        now = self._clock()
+        claimed: list[orm.Claimed] = []
+        for _ in range(_PAGES):
+            for name, place in self._places.items():
+                if not place.free(now) and name not in self._waiting:
+                    self._waiting[name] = _Lane(None)
+            page = orm.claim_page(self._choice(), room, self._delivery.lease, self._after, self._waiting)
+            for row in page.left:
+                self._waiting.setdefault(row.lane, _Lane(row.due))
+            if page.seen_until is not None:
+                self._after = page.seen_until - _LATE if page.whole else page.seen_until
+            self.more = not page.whole
+            claimed += page.claimed
+            if claimed or page.whole:
+                break
+        return claimed
+
+    def _choice(self) -> orm.Choice:
+        """Say which rows of a page are claimed: of each target as many as it takes, unless its lane is to be asked."""
+        now = self._clock()
+
+        def choose(rows: Sequence[orm.Claimed]) -> list[UUID]:
+            free: dict[str, int] = {}
+            chosen: list[UUID] = []
+            for row in rows:
+                place = self._place(row.lane)
+                left = free.setdefault(row.lane, place.free(now))
+                if left > 0 and not (_is_own(row.lane) or place.half_open or self._delivery.target_rate):
+                    free[row.lane] = left - 1
+                    chosen.append(row.uuid)
+            return chosen
+
+        return choose
+
+    def _claim_lane(self, name: str, share: int) -> list[orm.Claimed]:
+        """Claim from one lane; one that gives less than it might is asked again when something is passed over."""
+        if share <= 0:
+            return []
+        # At the end of the line, so that the others have their turn.
+        lane = self._waiting[name] = self._waiting.pop(name)
+        place_name = self._place_of.get(name, name)
+        place, rate = self._place(place_name), self._delivery.target_rate
+        if place.half_open:
+            share = min(share, int(orm.TargetState.probe(place_name, self._probe)))
+            place.shut_until = self._clock() + self._probe
+        if rate and share:
+            share = orm.TargetState.take(place_name, rate, share)
+        claimed, more = self._claim_share(name, lane, share) if share else ([], True)
+        if not more:
+            del self._waiting[name]
+        elif not claimed:
+            lane.quiet_until = self._clock() + _PAUSE
+        return claimed
+
+    def _claim_share(self, name: str, lane: _Lane, share: int) -> tuple[list[orm.Claimed], bool]:
+        """Claim from one lane; tell whether there may be more that is due in it."""
+        if _is_own(name):
+            return orm.claim_limited(UUID(name), share, self._delivery.lease)
+        claimed = orm.claim_lane(name, share, self._delivery.lease, lane.since)
+        if claimed:
+            lane.since = claimed[-1].due
+        return claimed, len(claimed) == share
+
+
+def _is_own(lane: str) -> bool:
+    """Tell whether a lane is a subscription's own."""
+    return "://" not in lane and bool(lane)

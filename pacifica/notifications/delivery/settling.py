@@ -1,0 +1,159 @@
+"""Writes down what deliveries came to, and what follows from it for their subscriptions and targets."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from .. import orm
+from ..config import Settings
+from ..globals import OWN_TYPES
+from ..retry import Outcome
+from .work import Result, Work
+
+LOG = logging.getLogger(__name__)
+
+#: A subscription is not disabled for fewer failures in a row than this, however long ago the first was.
+FEWEST_FAILURES = 10
+#: Results that are written at once, and seconds that one waits for others.
+_MANY, _WAIT = 50, 0.02
+
+
+class Results:
+    """What deliveries came to, until it is written; nothing is lost while the database is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Hold none yet."""
+        self._settings = settings
+        self._held: list[Result] = []
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        """Count what is not written yet."""
+        return len(self._held)
+
+    @property
+    def works(self) -> list[Work]:
+        """Give the deliveries whose results are not written yet."""
+        return [result.work for result in self._held]
+
+    def add(self, result: Result) -> None:
+        """Hold one more."""
+        if not self._held:
+            self._since = time.monotonic()
+        self._held.append(result)
+
+    def ripe(self) -> bool:
+        """Tell whether there are many, or one that has waited long enough for others."""
+        return len(self._held) >= _MANY or bool(self._held and time.monotonic() - self._since >= _WAIT)
+
+    def write(self) -> list[Result]:
+        """Write all in one transaction and give them; say what was written, and disable subscriptions for it.
+
+        Raises ``Unavailable``, and holds them for the next call.
+        """
+        results = list(self._held)
+        if not results:
+            return results
+        with orm.session():
+            disabling = self._record(results)
+            self._held = []
+            for result in results:
+                _log(result.settlement)
+            # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.
+            for subscription, reason in disabling:
+                if orm.disable(subscription.uuid, reason, subscription.target_url):
+                    LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+        return results
+
+    @orm.repeated
+    def _record(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
+        """Write results in one transaction; give the subscriptions that are to be disabled, with the reason."""
+        with orm.transaction():
+            disabling = self._count(results)
+            self._tell_targets(results)
+            settlements = [result.settlement for result in results]
+            orm.EventLogMatch.settle(settlements, self._settings.delivery.keep_response)
+        return disabling
+
+    def _count(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
+        """Count successes and failures of subscriptions; give those that are to be disabled, with the reason."""
+        attempted = [(result, outcome) for result in results if (outcome := result.settlement.outcome)]
+        reached = {result.work.subscriber.uuid for result, outcome in attempted if outcome.delivered}
+        if reached:
+            orm.EventMatch.succeeded(sorted(reached))
+        disabling = []
+        for result, outcome in sorted(attempted, key=lambda pair: pair[0].work.subscriber.uuid):
+            subscriber = result.work.subscriber
+            reason = result.disable
+            if not reason and not outcome.delivered and subscriber.uuid not in reached:
+                reason = self._worn_out(subscriber.uuid, outcome)
+            if reason:
+                disabling.append((subscriber.row, reason))
+        return disabling
+
+    def _worn_out(self, subscription: UUID, outcome: Outcome) -> str:
+        """Count one failure; say why the subscription is to be disabled, or nothing."""
+        at = orm.now()
+        since, failures = orm.EventMatch.failed(subscription, at)
+        if failures < FEWEST_FAILURES or (at - since).total_seconds() < self._settings.delivery.disable_after:
+            return ""
+        last = of_the_target(outcome)
+        return f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; at last {last}"
+
+    def _tell_targets(self, results: Sequence[Result]) -> None:
+        """Count what targets failed, and let those that answered be open again."""
+        failed: dict[str, int] = {}
+        held: dict[str, float] = {}
+        answered: set[str] = set()
+        delivery = self._settings.delivery
+        for result in results:
+            place, outcome = result.work.subscriber.place, result.settlement.outcome
+            if outcome is None or not place:
+                continue
+            if not outcome.counts_for_target:
+                failed.pop(place, None)
+                answered.add(place)
+                continue
+            failed[place] = failed.get(place, 0) + 1
+            if outcome.retry_after is not None:
+                held[place] = max(held.get(place, 0.0), min(outcome.retry_after, delivery.max_retry_after))
+        if answered:
+            orm.TargetState.answered(sorted(answered))
+        for place in sorted(failed):
+            until = orm.TargetState.failed(place, failed[place], held.get(place), delivery)
+            if until:
+                LOG.warning("target.shut target=%s until=%sZ", place, until.isoformat())
+
+
+def of_the_target(outcome: Outcome) -> str:
+    """Say what a target did, as the reason of something."""
+    return f"the target {outcome.reason}" if outcome.status is not None else f"the target: {outcome.reason}"
+
+
+def is_own(work: Work) -> bool:
+    """Tell whether a delivery is of an event of our own; such a one never causes another."""
+    return (work.event.type or "").startswith(OWN_TYPES)
+
+
+def _log(settlement: orm.Settlement) -> None:
+    """Write one line about an attempt, or about what was decided without one."""
+    delivery, outcome = settlement.delivery, settlement.outcome
+    LOG.info(
+        "%s delivery=%s event=%s subscription=%s state=%s attempt=%s status=%s failure=%s seconds=%.3f delay=%s"
+        " policy=%s reason=%r",
+        "delivery.attempted" if outcome else "delivery.decided",
+        delivery.uuid,
+        delivery.event_log_id,
+        delivery.event_match_id,
+        settlement.state,
+        settlement.attempt,
+        outcome.status if outcome else None,
+        outcome.failure if outcome else None,
+        outcome.seconds if outcome else 0.0,
+        settlement.delay,
+        settlement.policy_status,
+        settlement.reason,
+    )

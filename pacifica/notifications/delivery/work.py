@@ -1,0 +1,101 @@
+"""What a courier has in hand: a claimed delivery, its event, and its subscription as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from .. import orm, retry, subscriptions
+from ..config import Settings
+from ..retry import Exponential, Schedule
+
+#: Subscriptions that are remembered as they were read.
+_REMEMBERED = 20000
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A subscription, and what is read from its columns once; ``place`` is its target.
+
+    ``auth`` or ``extensions`` is None where an old row has a text that can't be used.
+    """
+
+    row: orm.EventMatch
+    place: str
+    policy: Schedule | Exponential
+    auth: Mapping[str, Any] | None
+    extensions: Mapping[str, Any] | None
+
+    @property
+    def uuid(self) -> UUID:
+        """Give its uuid."""
+        found: UUID = self.row.uuid
+        return found
+
+
+class Subscribers:
+    """Subscriptions as they are now; one that did not change since it was read is not read again."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Know none yet."""
+        self._schedule = Schedule(settings.delivery.retry_schedule, settings.delivery.jitter)
+        self._known: dict[UUID, Subscriber] = {}
+
+    def of(self, uuids: Iterable[UUID]) -> dict[UUID, Subscriber]:
+        """Give those with these uuids."""
+        revisions = orm.EventMatch.revisions(uuids)
+        changed = [uuid for uuid, revision in revisions.items() if self._revision(uuid) != revision]
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+            changed = list(revisions)
+        for uuid, row in orm.EventMatch.by_uuid(changed).items() if changed else ():
+            self._known[uuid] = self._read(row)
+        return {uuid: self._known[uuid] for uuid in revisions}
+
+    def _revision(self, uuid: UUID) -> int | None:
+        known = self._known.get(uuid)
+        return known.row.revision if known else None
+
+    def _read(self, row: orm.EventMatch) -> Subscriber:
+        return Subscriber(
+            row,
+            subscriptions.place(row.target_url),
+            retry.policy(_usable(row, "retry_values"), self._schedule),
+            _usable(row, "auth_values"),
+            _usable(row, "extension_values"),
+        )
+
+
+def _usable(row: orm.EventMatch, name: str) -> Mapping[str, Any] | None:
+    try:
+        found: Mapping[str, Any] = getattr(row, name)
+    except ValueError:
+        return None
+    return found
+
+
+@dataclass(slots=True)
+class Work:
+    """A claimed delivery with its event and its subscription; ``waited`` once it has waited for the gate."""
+
+    delivery: orm.Claimed
+    event: orm.EventLog
+    subscriber: Subscriber
+    policy_status: int | None = None
+    waited: bool = False
+
+    @property
+    def question(self) -> orm.Question:
+        """Give what the gate is asked."""
+        return self.event.uuid, self.subscriber.row.user
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a delivery, not yet written; ``disable`` says why its subscription is to be disabled."""
+
+    work: Work
+    settlement: orm.Settlement
+    disable: str = ""

@@ -1,0 +1,29 @@
+"""A delivery that a worker has claimed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery as its sender needs it, under a lease; ``starts`` counts the claims before that were never settled.
+
+    ``due`` is when it was due, ``at`` when it was claimed.
+    """
+
+    uuid: UUID
+    event_log_id: UUID
+    event_match_id: UUID
+    lane: str
+    attempts: int
+    attempts_before: int
+    replay: int
+    created: datetime
+    starts: int
+    due: datetime
+    reopened: datetime | None
+    at: datetime | None = None
+    lease: UUID | None = None

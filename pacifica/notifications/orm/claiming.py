@@ -1,0 +1,193 @@
+"""Which deliveries a worker claims: those of any lane that are due, of one lane, of one that must go one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import peewee
+
+from .claimed import Claimed
+from .database import clock, dialect, locking, now, repeated, skipping, transaction
+from .eventlog import EventLog
+from .eventlogmatch import EventLogMatch
+from .eventmatch import EventMatch
+from .targetstate import allowed, later
+
+#: Names of lanes that a statement leaves out at most.
+LEFT_OUT = 2000
+
+
+_ROW = EventLogMatch
+_COLUMNS = (
+    _ROW.uuid,
+    _ROW.event_log,
+    _ROW.event_match,
+    _ROW.lane,
+    _ROW.attempts,
+    _ROW.attempts_before,
+    _ROW.replay,
+    _ROW.created,
+    _ROW.starts,
+    _ROW.next_attempt_at,
+    _ROW.reopened,
+)
+
+#: Says which of the rows that are due, oldest first, are to be claimed; it may be asked more than once.
+Choice = Callable[[Sequence[Claimed]], Collection[UUID]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a look at the rows that are due gave: the claimed ones, those left, and when the last of them became due.
+
+    ``whole`` tells that there was nothing behind it.
+    """
+
+    claimed: Sequence[Claimed]
+    left: Sequence[Claimed]
+    seen_until: datetime | None
+    whole: bool
+
+
+def claim_page(
+    choice: Choice, limit: int, lease: float, after: datetime | None = None, without: Collection[str] = ()
+) -> Page:
+    """Look at most at ``limit`` rows of any lane that have become due since ``after``, and claim those chosen.
+
+    Lanes named in ``without`` are left out, and so is what a worker had that was lost.
+    """
+    due = _ROW.next_attempt_at <= clock()
+    if after is not None:
+        due &= _ROW.next_attempt_at >= after
+    if without:
+        due &= _ROW.lane.not_in(list(without)[:LEFT_OUT])
+    seen, claimed = _claim((due & (_ROW.starts == 0)), choice, limit, lease)
+    taken = {row.uuid for row in claimed}
+    seen_until = seen[-1].due if seen else None
+    return Page(claimed, [row for row in seen if row.uuid not in taken], seen_until, len(seen) < limit)
+
+
+def claim_lane(lane: str, limit: int, lease: float, after: datetime | None = None) -> list[Claimed]:
+    """Claim the longest due of one lane, those due since ``after``, but what a worker had that was lost."""
+    due = (_ROW.lane == lane) & (_ROW.next_attempt_at <= clock()) & (_ROW.starts == 0)
+    if after is not None:
+        due &= _ROW.next_attempt_at >= after
+    return _claim(due, _all, limit, lease)[1]
+
+
+def claim_lost(lease: float, below: int | None = None) -> Claimed | None:
+    """Claim one delivery that a worker had which was lost, if it was lost ``below`` so many times."""
+    lost = (_ROW.starts > 0) & (_ROW.next_attempt_at <= clock())
+    if below is not None:
+        lost &= _ROW.starts < below
+    claimed = _claim(lost, _all, 1, lease)[1]
+    return claimed[0] if claimed else None
+
+
+def lost_often(starts: int) -> bool:
+    """Tell whether a delivery is due that was lost with its worker at least so many times."""
+    return _ROW.select(_ROW.uuid).where((_ROW.starts >= starts) & (_ROW.next_attempt_at <= clock())).exists()
+
+
+def claim_due(limit: int, lease: float, events: Sequence[UUID] = ()) -> list[Claimed]:
+    """Claim what is due, of these ``events`` if given, whatever its target or its subscription allows."""
+    due = _ROW.next_attempt_at <= clock()
+    if events:
+        due &= _ROW.event_log.in_(list(events))
+    return _claim(due, _all, limit, lease)[1]
+
+
+def _all(rows: Sequence[Claimed]) -> list[UUID]:
+    return [row.uuid for row in rows]
+
+
+@repeated
+def _claim(due: peewee.Expression, choice: Choice, limit: int, lease: float) -> tuple[list[Claimed], list[Claimed]]:
+    """Give the rows that were seen and those that were claimed, in one short transaction."""
+    wanted = _ROW.select(*_COLUMNS).where(due).order_by(_ROW.next_attempt_at).limit(limit)
+    if dialect().look_first and not wanted.exists():
+        return [], []
+    with transaction():
+        seen = [Claimed(*row) for row in skipping(wanted).tuples()]
+        chosen = set(choice(seen))
+        claimed = _lease([row for row in seen if row.uuid in chosen], lease)
+    return seen, claimed
+
+
+def _lease(rows: Sequence[Claimed], lease: float) -> list[Claimed]:
+    """Write a new lease into rows that are locked."""
+    if not rows:
+        return []
+    token, at = uuid4(), now()
+    _ROW.update(lease=token, next_attempt_at=at + timedelta(seconds=lease), starts=_ROW.starts + 1).where(
+        _ROW.uuid.in_([row.uuid for row in rows])
+    ).execute()
+    return [replace(row, lease=token, at=at) for row in rows]
+
+
+@repeated
+def claim_limited(subscription: UUID, limit: int, lease: float) -> tuple[list[Claimed], bool]:
+    """Claim what a subscription with limits or an order may have sent now; tell whether more may be due.
+
+    Everything about it is decided under its row's lock: how many are in flight anywhere, what its rate allows, and
+    which is the next one in the order of acceptance.
+    """
+    with transaction():
+        row = locking(EventMatch.select().where(EventMatch.uuid == subscription)).get_or_none()
+        if row is None or row.disabled is not None or row.deleted is not None:
+            return [], False
+        at, lane = now(), _ROW.lane == str(subscription)
+        room = min(limit, _room(row, lane, at))
+        if room <= 0:
+            return [], True
+        wanted = _head(lane, at) if row.ordered else _due(lane, at, room)
+        if wanted is None:
+            return [], _ROW.select(_ROW.uuid).where(lane & _ROW.next_attempt_at.is_null(False)).exists()
+        claimed = _lease([Claimed(*each) for each in locking(wanted).tuples()], lease)
+        if claimed and "rate" in row.limit_values:
+            paced = later(row.paced_until, at, row.limit_values["rate"], len(claimed))
+            EventMatch.update(paced_until=paced).where(EventMatch.uuid == subscription).execute()
+    return claimed, row.ordered or len(claimed) == room
+
+
+def _room(row: EventMatch, lane: peewee.Expression, at: datetime) -> int:
+    """Count what the limits of a subscription leave."""
+    limits, room = row.limit_values, 1 if row.ordered else LEFT_OUT
+    if "in_flight" in limits:
+        in_flight = lane & (_ROW.next_attempt_at > at) & _ROW.lease.is_null(False)
+        room = min(room, int(limits["in_flight"]) - _ROW.select().where(in_flight).count())
+    if "rate" in limits:
+        room = min(room, allowed(row.paced_until, at, limits["rate"]))
+    return room
+
+
+def _due(lane: peewee.Expression, at: datetime, room: int) -> peewee.ModelSelect:
+    due = lane & (_ROW.next_attempt_at <= at) & (_ROW.starts == 0)
+    return _ROW.select(*_COLUMNS).where(due).order_by(_ROW.next_attempt_at).limit(room)
+
+
+def _head(lane: peewee.Expression, at: datetime) -> peewee.ModelSelect | None:
+    """Find the unfinished delivery of the event that was accepted first, if it is due.
+
+    An event that was accepted earlier and is not routed yet may have one as well: that is waited for.
+    """
+    first = (
+        _ROW.select(_ROW.uuid, _ROW.accepted, _ROW.next_attempt_at, _ROW.starts)
+        .where(lane & _ROW.accepted.is_null(False))
+        .order_by(_ROW.accepted, _ROW.uuid)
+        .get_or_none()
+    )
+    if first is None:
+        # As it was matched before the subscription wanted an order.
+        return _due(lane, at, 1)
+    if first.next_attempt_at is None or first.next_attempt_at > at or first.starts:
+        return None
+    earlier = EventLog.select(EventLog.uuid).where(
+        EventLog.route_at.is_null(False) & (EventLog.created < first.accepted)
+    )
+    if earlier.exists():
+        return None
+    return _ROW.select(*_COLUMNS).where(_ROW.uuid == first.uuid)
