@@ -10,12 +10,16 @@ from uuid import UUID, uuid4
 
 import peewee
 
-from ..subscriptions import VERSION, masked, place
+from ..members import VERSION
+from ..subscriptions import masked, place
 from .base import BaseModel, plain
 from .database import now, repeated, transaction
 
-#: The members of a subscription's answer, in the order in which they are given.
+#: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
+
+#: Those that an answer has only when they are set.
+ADDED = ("retry", "limits", "ordered")
 
 
 class SubscriptionRevision(BaseModel):
@@ -86,12 +90,16 @@ class EventMatch(BaseModel):
         return _object(self.limits)
 
     def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
-        """Give the thirteen members of an answer; secrets are masked unless ``clear_auth``."""
+        """Give the members of an answer; secrets are masked unless ``clear_auth``.
+
+        They are the thirteen of ``MEMBERS``, and of ``ADDED`` those that are set.
+        """
         found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
         auth = _readable(self.auth)
         found["extensions"] = _readable(self.extensions)
         found["auth"] = auth if clear_auth else masked(auth)
-        return found
+        added = {"retry": _readable(self.retry), "limits": _readable(self.limits), "ordered": self.ordered}
+        return found | {name: added[name] for name in ADDED if added[name]}
 
     @classmethod
     @repeated
