@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Failure(StrEnum):
@@ -21,6 +21,11 @@ class Failure(StrEnum):
     HTTP = "http"
 
 
+#: Statuses with which a target says that it has too much to do.
+BUSY = frozenset({429, 503})
+_OF_THE_TARGET = frozenset({Failure.DNS, Failure.REFUSED, Failure.TLS, Failure.TIMEOUT, Failure.RESET})
+
+
 class State(StrEnum):
     """Where a delivery stands; every state but ``pending`` is terminal."""
 
@@ -31,9 +36,12 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of one HTTP exchange: a status or a failure, seconds it took, the beginning of the answer."""
+class Outcome(NamedTuple):
+    """The result of one HTTP exchange: a status or a failure, seconds it took, the beginning of the answer.
+
+    ``retry_after`` are the seconds for which a target that is busy (429, 503) asked to be left alone, as it said them:
+    not negative, without any upper bound.
+    """
 
     status: int | None = None
     failure: Failure | None = None
@@ -41,18 +49,11 @@ class Outcome:
     answer: bytes = b""
     retry_after: float | None = None
 
-    @property
-    def counts_for_target(self) -> bool:
-        """Whether it speaks of the target, not of one subscription."""
-        if self.status is not None:
-            return self.status in (429, 503)
-        return self.failure not in (None, Failure.REDIRECT, Failure.HTTP)
-
     @classmethod
-    def of_status(cls, status: int, seconds: float, answer: bytes) -> Outcome:
+    def of_status(cls, status: int, seconds: float, answer: bytes, retry_after: float | None = None) -> Outcome:
         """Read an answer: 2xx is success, a redirect is a failure because it is never followed."""
         failure = None if 200 <= status < 300 else Failure.REDIRECT if 300 <= status < 400 else Failure.HTTP
-        return cls(status=status, failure=failure, seconds=seconds, answer=answer)
+        return cls(status, failure, seconds, answer, retry_after)
 
     @property
     def delivered(self) -> bool:
@@ -63,6 +64,11 @@ class Outcome:
     def permanent(self) -> bool:
         """Whether the target said that it never wants anything again (410, RFC 9110, section 15.5.11)."""
         return self.status == 410
+
+    @property
+    def counts_for_target(self) -> bool:
+        """Whether it says something about the target as a whole, not only about what this subscription sent there."""
+        return self.failure in _OF_THE_TARGET or self.status in BUSY
 
     @property
     def reason(self) -> str:

@@ -6,19 +6,19 @@ from collections.abc import Hashable, Iterable
 from urllib.parse import quote
 
 from ..retry import Outcome
-from ..transfer import Limits, Post, Transfers
+from ..transfer import Limits, Loop, Post, Transfers
 from .base import Ask, Verdict
 
-_HEADERS = (("Content-Type", "application/json"),)
+_HEADERS = (b"Content-Type: application/json",)
 
 
 class PolicyGate:
     """Asks a Pacifica policy server."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
-        """Take the server's root and the limits that every question is under."""
+    def __init__(self, url: str, limits: Limits, loop: Loop | None = None) -> None:
+        """Take the server's root, the limits that every question is under, and where to wait, if others wait there."""
         self._url = url.rstrip("/")
-        self._transfers = Transfers(limits)
+        self._transfers = Transfers(limits, loop)
 
     def __len__(self) -> int:
         """Count what is being asked."""

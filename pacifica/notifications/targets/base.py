@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from ..retry import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """One attempt of a delivery: where to, as whom, what.
 
     ``attempt`` counts from 1, ``replay`` is 0 unless the delivery is a replay.
@@ -23,7 +22,7 @@ class Sending:
     delivery: str
     attempt: int
     replay: int = 0
-    auth: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Any] = MappingProxyType({})
 
 
 class Target(Protocol):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from ..globals import ATTEMPT_HEADER, DELIVERY_HEADER, REPLAY_HEADER
 from ..retry import Failure, Outcome
-from ..transfer import Limits, Post, Transfers
+from ..transfer import Limits, Loop, Post, Transfers
 from .base import Sending
 
 
 class HttpTarget:
     """POSTs the body with the subscription's authentication and our own headers."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Take the limits that every attempt is under."""
-        self._transfers = Transfers(limits)
+    def __init__(self, limits: Limits, loop: Loop | None = None) -> None:
+        """Take the limits that every attempt is under, and where to wait, if others wait there."""
+        self._transfers = Transfers(limits, loop)
         self._unusable: list[tuple[Hashable, Outcome]] = []
 
     def __len__(self) -> int:
@@ -29,7 +29,7 @@ class HttpTarget:
         posts = []
         for sending in sendings:
             try:
-                posts.append(Post(sending.key, sending.url, sending.body, tuple(_headers(sending))))
+                posts.append(Post(sending.key, sending.url, sending.body, _lines(sending)))
             except (LookupError, TypeError, ValueError):
                 self._unusable.append((sending.key, Outcome(failure=Failure.HTTP)))
         self._transfers.start(posts)
@@ -44,15 +44,19 @@ class HttpTarget:
         return [key for key, _outcome in self._unusable] + self._transfers.close()
 
 
-def _headers(sending: Sending) -> Iterable[tuple[str, str]]:
-    yield "Content-Type", sending.content_type
-    yield DELIVERY_HEADER, sending.delivery
-    yield ATTEMPT_HEADER, str(sending.attempt)
+def _lines(sending: Sending) -> list[bytes]:
+    """Give the header lines of a sending."""
+    lines = [
+        f"Content-Type: {sending.content_type}".encode(),
+        f"{DELIVERY_HEADER}: {sending.delivery}".encode(),
+        f"{ATTEMPT_HEADER}: {sending.attempt}".encode(),
+    ]
     if sending.replay:
-        yield REPLAY_HEADER, str(sending.replay)
+        lines.append(f"{REPLAY_HEADER}: {sending.replay}".encode())
     authorization = _authorization(sending.auth)
     if authorization:
-        yield "Authorization", authorization
+        lines.append(f"Authorization: {authorization}".encode())
+    return lines
 
 
 def _authorization(auth: Mapping[str, Any]) -> str:
@@ -60,7 +64,7 @@ def _authorization(auth: Mapping[str, Any]) -> str:
     kind = auth.get("type")
     if kind == "basic":
         pair = f"{auth['basic']['username']}:{auth['basic']['password']}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
+        return "Basic " + binascii.b2a_base64(pair.encode(), newline=False).decode()
     if kind == "header":
         value = f"{auth['header']['type']} {auth['header']['credentials']}"
         if not value.isprintable():

@@ -1,0 +1,9 @@
+"""Many HTTP POSTs at once from one thread, each answer given as it ends."""
+
+from __future__ import annotations
+
+from .exchange import Limits, Post
+from .loop import Loop
+from .transfers import Transfers
+
+__all__ = ["Limits", "Loop", "Post", "Transfers"]

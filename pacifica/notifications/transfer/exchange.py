@@ -1,0 +1,146 @@
+"""One request and what comes of it: the handle, its options, its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pycurl
+
+from .. import globals as names
+from ..retry import BUSY, Failure, Outcome
+from . import retry_after
+
+_FAILURES: dict[int | None, Failure] = {
+    pycurl.E_COULDNT_RESOLVE_HOST: Failure.DNS,
+    pycurl.E_COULDNT_CONNECT: Failure.REFUSED,
+    pycurl.E_OPERATION_TIMEDOUT: Failure.TIMEOUT,
+    pycurl.E_SSL_CONNECT_ERROR: Failure.TLS,
+    pycurl.E_SSL_CERTPROBLEM: Failure.TLS,
+    pycurl.E_SSL_CIPHER: Failure.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Failure.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: Failure.TLS,
+    pycurl.E_SSL_ISSUER_ERROR: Failure.TLS,
+    pycurl.E_SSL_INVALIDCERTSTATUS: Failure.TLS,
+    pycurl.E_URL_MALFORMAT: Failure.HTTP,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Failure.HTTP,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Failure.HTTP,
+    pycurl.E_BAD_CONTENT_ENCODING: Failure.HTTP,
+    100: Failure.HTTP,  # CURLE_TOO_LARGE: a header line without end
+}
+#: Header lines of every request: nobody is asked whether the body may come, and no answer is to be compressed.
+_LINES = (b"Expect:", b"Accept-Encoding: identity")
+#: Bytes of a body that a handle at rest may hold.
+_LIGHT = 64 * 1024
+#: Bytes of header lines past which an answer is none, all interim answers counted; curl itself stops at 300 KiB.
+_LONGEST_HEAD = 256 * 1024
+_HEAD_ENDS = (b"\r\n", b"\n")
+
+
+class Post(NamedTuple):
+    """One request; ``key`` comes back with its outcome, ``headers`` are whole lines."""
+
+    key: Hashable
+    url: str
+    body: bytes
+    headers: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every request is under.
+
+    ``connect`` and ``total`` are seconds for the connection and for the whole exchange, by the clock; ``ca_file`` has
+    the authorities for TLS ('' = certifi's); ``answer`` are the bytes of an answer that are read at most. To one host
+    and port at most ``per_host`` requests are under way, the others wait for their turn, and their time begins with it.
+    Beyond ``connections`` altogether none is kept for later.
+    """
+
+    connect: float = 5.0
+    total: float = 30.0
+    ca_file: str = ""
+    answer: int = 64 * 1024
+    per_host: int = 50
+    connections: int = 100
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A handle with the request that it is used for, and what came of its answer so far; one after the other."""
+
+    limits: Limits
+    curl: pycurl.Curl = field(default_factory=pycurl.Curl)
+    key: Hashable = None
+    host: str = ""
+    light: bool = True
+    lines: list[bytes] = field(default_factory=list)
+    answer: bytearray = field(default_factory=bytearray)
+    cut: bool = False
+
+    def __post_init__(self) -> None:
+        """Set all that never changes."""
+        limits, curl = self.limits, self.curl
+        curl.setopt(pycurl.WRITEFUNCTION, self.take)
+        curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
+        # A name is resolved without a signal, because this is not the main thread.
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        # A user called ".." must not lead to another place of the policy server.
+        curl.setopt(pycurl.PATH_AS_IS, 1)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.HTTP09_ALLOWED, 0)
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.USERAGENT, f"pacifica-notifications/{names.VERSION}")
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.NOPROXY, "*")
+        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(limits.connect * 1000))
+        curl.setopt(pycurl.TIMEOUT_MS, int(limits.total * 1000))
+        curl.setopt(pycurl.CAINFO, limits.ca_file)
+        curl.setopt(pycurl.SSL_VERIFYPEER, 1)
+        curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+
+    def begin(self, post: Post, host: str) -> None:
+        """Take a request; raises what ``pycurl`` does for one that can't be made."""
+        self.key, self.host, self.cut, self.light = post.key, host, False, len(post.body) <= _LIGHT
+        # All that differs between two requests, each set anew every time: nothing of one gets into the next.
+        self.curl.setopt(pycurl.URL, post.url)
+        self.curl.setopt(pycurl.POSTFIELDS, post.body)
+        self.curl.setopt(pycurl.HTTPHEADER, [*_LINES, *post.headers])
+
+    def rest(self) -> None:
+        """Let go of what came, and of a body that is large."""
+        self.lines.clear()
+        self.answer.clear()
+        if not self.light:
+            self.curl.setopt(pycurl.POSTFIELDS, b"")
+
+    def take(self, chunk: bytes) -> int:
+        """Keep a piece of the answer; past the bound, end the exchange."""
+        room = self.limits.answer - len(self.answer)
+        self.answer += chunk[:room]
+        self.cut = len(chunk) > room
+        return -1 if self.cut else len(chunk)
+
+    def outcome(self, code: int | None) -> Outcome:
+        """Say what came of it; an answer that is not whole is none, but where it was us who read no further."""
+        seconds = self.curl.getinfo(pycurl.TOTAL_TIME)
+        if not self.cut and (code is not None or not self._has_head()):
+            too_long = sum(map(len, self.lines)) > _LONGEST_HEAD
+            failure = Failure.HTTP if too_long else _FAILURES.get(code, Failure.RESET)
+            return Outcome(failure=failure, seconds=seconds)
+        status = self.curl.getinfo(pycurl.RESPONSE_CODE)
+        pause = retry_after.seconds(self.lines, datetime.now(UTC)) if status in BUSY else None
+        return Outcome.of_status(status, seconds, bytes(self.answer), pause)
+
+    def _has_head(self) -> bool:
+        """Tell whether the headers came to their end: curl takes a connection that ends among them for an answer."""
+        for line in reversed(self.lines):
+            if line in _HEAD_ENDS:
+                return True
+            if line.startswith(b"HTTP/"):
+                break
+        return False
