@@ -7,7 +7,7 @@ from peewee import DatabaseError, OperationalError
 from .base import BaseModel
 from .changes import change, disable, remove
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
-from .eventlog import EventLog, Stored
+from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
@@ -24,6 +24,7 @@ __all__ = [
     "EventLogMatch",
     "EventMatch",
     "GateAnswer",
+    "NewEvent",
     "NotificationSystem",
     "OperationalError",
     "OrmSync",
