@@ -12,7 +12,8 @@ import peewee
 
 from ..events import Event
 from .base import BaseModel
-from .database import claim, clock, insert_missing, locking, now, repeated, transaction
+from .database import claim, clock, locking, now, repeated, transaction
+from .insertion import Insertion
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class NewEvent:
         return cls(event, uuid4(), event.identity, event.origin)
 
     def row(self) -> dict[str, Any]:
-        """Give the columns; it is due for routing at once."""
+        """Give the columns that have values."""
         return {
             "uuid": self.uuid,
             "jsondata": self.event.text,
@@ -54,8 +55,6 @@ class NewEvent:
             "time": self.event.time,
             "identity": self.identity,
             "origin": self.origin,
-            "created": clock(),
-            "route_at": clock(),
         }
 
 
@@ -115,7 +114,7 @@ class EventLog(BaseModel):
                 holders.setdefault(each.origin, each)
             # In one order everywhere, so that two processes do not wait for one another.
             rows = sorted(holders.values(), key=lambda each: each.identity)
-            if insert_missing(cls, [each.row() for each in rows]) == len(left):
+            if _INSERTION.missing([each.row() for each in rows]) == len(left):
                 return found | {each.identity: Stored(each.uuid) for each in left}
             there = cls._uuids_by(cls.identity, left)
             for each in left:
@@ -128,7 +127,7 @@ class EventLog(BaseModel):
                 first = origins.get(each.origin)
                 if first and refuse_conflict:
                     found[each.identity] = Stored(first, conflicts_with=first)
-                elif first and insert_missing(cls, [each.row() | {"origin": None}]):
+                elif first and _INSERTION.missing([each.row() | {"origin": None}]):
                     found[each.identity] = Stored(each.uuid, conflicts_with=first)
             # Of others the same event came in between, or what stood in the way was purged.
             left = [each for each in left if each.identity not in found]
@@ -187,3 +186,11 @@ class EventLog(BaseModel):
         """Give the row without what only routing uses."""
         found = super().to_hash()
         return {name: value for name, value in found.items() if name not in ("route_at", "lease", "identity", "origin")}
+
+
+#: It is due for routing at once.
+_INSERTION = Insertion(
+    EventLog,
+    ("uuid", "jsondata", "content_type", "source", "event_id", "type", "subject", "time", "identity", "origin"),
+    now=("created", "route_at"),
+)
