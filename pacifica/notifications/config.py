@@ -191,6 +191,10 @@ class Receive:
     #: What happens to an event whose source and id were accepted before with other content: ``accept`` (a row of
     #: its own, logged) or ``refuse`` (409).
     on_conflict: str = setting("accept", _choice("accept", "refuse"))
+    #: Seconds that an event may wait to be stored; then the answer is 503, and sending it again is safe.
+    timeout: float = setting(10.0, _number(float, 0.1, 3600))
+    #: Events that may wait at once in one process to be stored; one more is answered 503 at once.
+    queue: int = setting(1000, _number(int, 1, 1000000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,10 @@ class Unavailable(NotificationsError):
     """The database does not answer now; the same request may succeed later."""
 
 
+class Overloaded(Unavailable):
+    """More is waiting than can be done in time; the same request may succeed later."""
+
+
 class ConfigError(NotificationsError):
     """Settings can't be used; the text has one line per fault with file, section and key."""
 

@@ -27,6 +27,7 @@ ROWS = (
     {"subscriptions"},
     {"orm", "transfer"},
     {"targets", "gates"},
+    {"writer"},
     {"intake", "routing", "delivery"},
     {"runner"},
     {"tasks"},

@@ -18,7 +18,7 @@ from .claiming import (
     lost_often,
 )
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
-from .eventlog import EventLog, Stored
+from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
@@ -38,6 +38,7 @@ __all__ = [
     "EventLogMatch",
     "EventMatch",
     "GateAnswer",
+    "NewEvent",
     "NotificationSystem",
     "OperationalError",
     "OrmSync",

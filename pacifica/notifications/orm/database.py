@@ -222,4 +222,5 @@ def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int
     if not rows:
         return 0
     with _dialect.turn:
-        return _dialect.insert_missing(model.insert_many(rows))
+        insert = model.insert_many(rows).on_conflict_ignore().as_rowcount()
+        return _dialect.insert_missing(lambda: int(insert.execute()))

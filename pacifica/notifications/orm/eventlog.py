@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,8 @@ import peewee
 
 from ..events import Event
 from .base import BaseModel
-from .database import claim, clock, insert_missing, locking, now, repeated, transaction
+from .database import claim, clock, locking, now, repeated, transaction
+from .insertion import Insertion
 
 #: Columns that only storing and routing use.
 _INTERNAL = frozenset(("route_at", "lease", "starts", "identity", "origin"))
@@ -28,6 +29,36 @@ class Stored:
     uuid: UUID
     duplicate: bool = False
     conflicts_with: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is to be stored, with the uuid that its row gets if it has none yet, and its digests."""
+
+    event: Event
+    uuid: UUID
+    identity: str
+    origin: str
+
+    @classmethod
+    def of(cls, event: Event) -> NewEvent:
+        """Choose a uuid."""
+        return cls(event, uuid4(), event.identity, event.origin)
+
+    def row(self) -> dict[str, Any]:
+        """Give the columns that have values."""
+        return {
+            "uuid": self.uuid,
+            "jsondata": self.event.text,
+            "content_type": self.event.content_type,
+            "source": self.event.source,
+            "event_id": self.event.id,
+            "type": self.event.type,
+            "subject": self.event.subject,
+            "time": self.event.time,
+            "identity": self.identity,
+            "origin": self.origin,
+        }
 
 
 class EventLog(BaseModel):
@@ -55,45 +86,68 @@ class EventLog(BaseModel):
     error = peewee.TextField(null=True)
 
     @classmethod
-    @repeated
     def store(cls, event: Event, refuse_conflict: bool = False) -> Stored:
-        """Store an event in one transaction, or find the row that has it already.
-
-        The first event of a source and id holds their digest in ``origin``; one with other content is stored without
-        it, or with ``refuse_conflict`` not at all: then ``uuid`` is the row that it conflicts with.
-        """
-        row = {
-            "uuid": uuid4(),
-            "jsondata": event.text,
-            "content_type": event.content_type,
-            "source": event.source,
-            "event_id": event.id,
-            "type": event.type,
-            "subject": event.subject,
-            "time": event.time,
-            "identity": event.identity,
-            "origin": event.origin,
-            "created": clock(),
-            "route_at": clock(),
-        }
-        if insert_missing(cls, [row]):
-            return Stored(row["uuid"])
-        with transaction():
-            there = cls._uuid_of(cls.identity == event.identity)
-            if there:
-                return Stored(there, duplicate=True)
-            first = cls._uuid_of(cls.origin == event.origin)
-            if refuse_conflict and first:
-                return Stored(first, conflicts_with=first)
-            if first and insert_missing(cls, [row | {"origin": None}]):
-                return Stored(row["uuid"], conflicts_with=first)
-        # The same event came in between, or what stood in the way was purged.
-        return cls.store(event, refuse_conflict)
+        """Store one event in a transaction of its own, as ``store_all`` does."""
+        return cls.store_all([NewEvent.of(event)], refuse_conflict)[0]
 
     @classmethod
-    def _uuid_of(cls, where: peewee.Expression) -> UUID | None:
-        row = cls.select(cls.uuid).where(where).get_or_none()
-        return row.uuid if row else None
+    @repeated
+    def store_all(cls, sent: Sequence[NewEvent], refuse_conflict: bool = False) -> list[Stored]:
+        """Store events in one transaction, or find the rows that have them already, as if they came one by one.
+
+        The first event of a source and id holds their digest in ``origin``; one with other content is stored without
+        it, or with ``refuse_conflict`` not at all: then ``uuid`` is the row that it conflicts with. Nothing is stored
+        when it raises, or it can't be told; storing the same again finds what was.
+        """
+        firsts: dict[str, NewEvent] = {}
+        for each in sent:
+            firsts.setdefault(each.identity, each)
+        with transaction():
+            found = cls._store(list(firsts.values()), refuse_conflict)
+        answers = []
+        for each in sent:
+            stored = found[each.identity]
+            refused = stored.uuid == stored.conflicts_with
+            again = each is not firsts[each.identity] and not refused
+            answers.append(Stored(stored.uuid, duplicate=True) if again else stored)
+        return answers
+
+    @classmethod
+    def _store(cls, left: list[NewEvent], refuse_conflict: bool) -> dict[str, Stored]:
+        """Give what became of events that are all different, by identity."""
+        found: dict[str, Stored] = {}
+        while left:
+            holders: dict[str, NewEvent] = {}
+            for each in left:
+                holders.setdefault(each.origin, each)
+            # In one order everywhere, so that two processes do not wait for one another.
+            rows = sorted(holders.values(), key=lambda each: each.identity)
+            if _INSERTION.missing([each.row() for each in rows]) == len(left):
+                return found | {each.identity: Stored(each.uuid) for each in left}
+            there = cls._uuids_by(cls.identity, left)
+            for each in left:
+                if each.identity in there:
+                    uuid = there[each.identity]
+                    found[each.identity] = Stored(uuid, duplicate=uuid != each.uuid)
+            left = [each for each in left if each.identity not in found]
+            origins = cls._uuids_by(cls.origin, left)
+            for each in left:
+                first = origins.get(each.origin)
+                if first and refuse_conflict:
+                    found[each.identity] = Stored(first, conflicts_with=first)
+                elif first and _INSERTION.missing([each.row() | {"origin": None}]):
+                    found[each.identity] = Stored(each.uuid, conflicts_with=first)
+            # Of others the same event came in between, or what stood in the way was purged.
+            left = [each for each in left if each.identity not in found]
+        return found
+
+    @classmethod
+    def _uuids_by(cls, field: peewee.Field, events: list[NewEvent]) -> dict[str, UUID]:
+        """Give the rows that have one of the events' digests, by it."""
+        if not events:
+            return {}
+        digests = [getattr(each, field.name) for each in events]
+        return dict(cls.select(field, cls.uuid).where(field.in_(digests)).tuples())
 
     @classmethod
     def claim_unrouted(cls, limit: int, lease: float) -> list[EventLog]:
@@ -166,3 +220,11 @@ class EventLog(BaseModel):
         """Give the row without what only routing uses."""
         found = super().to_hash()
         return {name: value for name, value in found.items() if name not in _INTERNAL}
+
+
+#: It is due for routing at once.
+_INSERTION = Insertion(
+    EventLog,
+    ("uuid", "jsondata", "content_type", "source", "event_id", "type", "subject", "time", "identity", "origin"),
+    now=("created", "route_at"),
+)

@@ -44,9 +44,14 @@ def answering(method: Callable[..., Any]) -> Callable[..., bytes]:
             value = method(*args, **parameters)
         except errors.NotificationsError as error:
             raise _http_error(error) from error
-        return b"" if value is None else json.dumps(value, ensure_ascii=False).encode()
+        return b"" if value is None else encoded(value)
 
     return handler
+
+
+def encoded(value: Any) -> bytes:
+    """Give a value as it stands in an answer."""
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
@@ -55,6 +60,9 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
         raise error
     faults = getattr(error, "faults", {})
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
+    if isinstance(error, errors.Overloaded):
+        # Logged where it is counted: one line for each of very many would make it worse.
+        return cherrypy.HTTPError(int(status), "Too many events are waiting; send the same request again later.")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         LOG.warning("request.unavailable error=%s", error)
         return cherrypy.HTTPError(int(status), "The database does not answer; send the same request again later.")
@@ -123,15 +131,28 @@ def _read(longest: int) -> bytes:
     if length is not None and length > longest:
         _swallow(stream, length)
         raise too_large
-    try:
-        found: bytes = stream.read(longest + 1 if length is None else length)
-    except (OSError, ValueError) as error:
-        raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
+    if length is not None:
+        return whole(stream, length)
+    found = _pulled(stream, longest + 1)
     if len(found) > longest:
         _swallow(stream, LONGEST_REST)
         raise too_large
-    if length is not None and len(found) < length:
+    return found
+
+
+def whole(stream: Any, length: int) -> bytes:
+    """Read a body of this length; raises ``InvalidBody`` if it has less."""
+    found = _pulled(stream, length)
+    if len(found) < length:
         raise errors.InvalidBody(f"the body has {len(found)} of {length} bytes; send it again, whole")
+    return found
+
+
+def _pulled(stream: Any, most: int) -> bytes:
+    try:
+        found: bytes = stream.read(most)
+    except (OSError, ValueError) as error:
+        raise errors.InvalidBody(f"the body broke off ({type(error).__name__}); send it again") from error
     return found
 
 

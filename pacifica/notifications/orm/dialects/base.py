@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -88,9 +88,9 @@ class Dialect:
         """Tell whether the user of the database may not do what was tried."""
         return isinstance(error, peewee.ProgrammingError)
 
-    def insert_missing(self, query: peewee.Insert) -> int:
-        """Insert the rows that break no unique index, leave out the others, and count what was inserted."""
-        return int(query.on_conflict_ignore().as_rowcount().execute())
+    def insert_missing(self, insert: Callable[[], int]) -> int:
+        """Do what inserts the rows that break no unique index, leaves out the others, and counts what was inserted."""
+        return insert()
 
     def dependents(self, names: Collection[str]) -> list[str]:
         """Name what somebody else made that hangs on these tables, and would be lost with them."""

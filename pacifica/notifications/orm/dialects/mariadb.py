@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
@@ -146,10 +146,10 @@ class Mariadb(Dialect):
         """Tell it by the number."""
         return super().lacks_rights(error) or _code(error) in _DENIED
 
-    def insert_missing(self, query: peewee.Insert) -> int:
-        """Insert with IGNORE, which leaves out more than what is there already, and see that it did not."""
+    def insert_missing(self, insert: Callable[[], int]) -> int:
+        """See to it: it is done with IGNORE, which leaves out more than what is there already."""
         with nullcontext() if DB.in_transaction() else DB.atomic():
-            inserted = super().insert_missing(query)
+            inserted = super().insert_missing(insert)
             for _level, code, text in DB.execute_sql("SHOW WARNINGS").fetchall():
                 if code == _NO_PARENT:
                     raise peewee.IntegrityError(code, text)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import peewee
@@ -18,6 +17,7 @@ from playhouse import pool
 from ...config import Settings
 from ...errors import ConfigError
 from .base import DB, Dialect
+from .turn import Turn
 
 
 def _text(moment: datetime) -> str:
@@ -26,6 +26,19 @@ def _text(moment: datetime) -> str:
 
 
 sqlite3.register_adapter(datetime, _text)
+
+
+class _Database(pool.PooledSqliteDatabase):
+    """The pool, in which a statement that writes waits for its turn as a transaction does."""
+
+    turn: Turn
+
+    def execute_sql(self, sql: str, params: Any = None, **options: Any) -> Any:
+        """Execute a statement."""
+        if not sql.startswith(("INSERT", "UPDATE", "DELETE")):
+            return super().execute_sql(sql, params, **options)
+        with self.turn:
+            return super().execute_sql(sql, params, **options)
 
 
 class Sqlite(Dialect):
@@ -38,7 +51,7 @@ class Sqlite(Dialect):
 
     def __init__(self) -> None:
         """Let threads queue here: SQLite itself lets them sleep and try again, which takes many times as long."""
-        self.turn = RLock()
+        self.turn: Turn = Turn()
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool, and the folder of the file if it is missing; raises ``ConfigError`` if there can't be one."""
@@ -50,7 +63,7 @@ class Sqlite(Dialect):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"database.peewee_url: can't make the folder {path.parent}: {error.strerror}") from error
-        return pool.PooledSqliteDatabase(
+        database = _Database(
             str(path),
             max_connections=settings.database.max_connections,
             timeout=30,
@@ -61,6 +74,8 @@ class Sqlite(Dialect):
             check_same_thread=False,
             **parameters,
         )
+        database.turn = self.turn
+        return database
 
     def connect(self) -> bool:
         """Open it; where others turn a new file to its write-ahead log at the same time SQLite itself does not wait."""
