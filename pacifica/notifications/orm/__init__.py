@@ -11,7 +11,7 @@ from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
-from .purge import Purge
+from .purge import Purge, expire
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .worker import Worker
 
@@ -37,6 +37,7 @@ __all__ = [
     "described",
     "disable",
     "disconnect",
+    "expire",
     "initialize",
     "now",
     "remove",
