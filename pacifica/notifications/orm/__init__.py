@@ -11,6 +11,7 @@ from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
+from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .worker import Worker
@@ -18,6 +19,7 @@ from .worker import Worker
 __all__ = [
     "DB",
     "BaseModel",
+    "Counted",
     "DatabaseError",
     "DeliveryAttempt",
     "EventLog",
@@ -29,18 +31,22 @@ __all__ = [
     "OrmSync",
     "Purge",
     "Question",
+    "Selection",
     "Settlement",
     "Stored",
     "SubscriptionRevision",
     "Worker",
     "change",
+    "counted",
     "described",
     "disable",
     "disconnect",
     "expire",
     "initialize",
+    "listed",
     "now",
     "remove",
+    "reopen",
     "repeated",
     "require_schema",
     "session",
