@@ -286,10 +286,16 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Section ``retention``: how long what is waiting waits."""
+    """Section ``retention``: how long what is waiting waits, and what is over is kept."""
 
     #: Seconds for which deliveries of a disabled subscription are held before they are ``dead``.
     held: float = setting(2592000.0, _number(float, 0, _LONGEST))
+    #: Seconds for which events are kept after they were accepted. 0: for ever. One that is not routed yet, or has a
+    #: delivery, stays beyond that. The same event sent again after it was removed is a new one.
+    events: float = setting(2592000.0, _number(float, 0, _LONGEST))
+    #: Seconds for which deliveries are kept after they ended, as ``dead`` too; what is ``pending`` always stays.
+    #: 0: for ever, and their events with them.
+    deliveries: float = setting(2592000.0, _number(float, 0, _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 from . import gates, orm, targets, transfer
@@ -23,8 +23,10 @@ LOG = logging.getLogger(__name__)
 LOOK = 1.0
 #: Seconds between two signs of life.
 BEAT = 5.0
-#: Seconds between two looks for what is held for nobody's sake.
+#: Seconds between two looks for what is held for nobody's sake, and for what has been kept for long enough.
 MEND = 60.0
+#: Seconds after each sign of life that may be spent on removing the latter.
+REMOVING = 1.0
 #: Seconds after which a worker that is gone is forgotten.
 FORGOTTEN = 86400.0
 #: Seconds that what is under way has to end when the worker stops.
@@ -54,6 +56,7 @@ class Runner:
         self._announce = announce
         self._stopping = threading.Event()
         self._mine = threading.Event()
+        self._expiring: Iterator[tuple[int, int]] | None = None
         self._hints = {"routing": threading.Event(), "delivery": threading.Event()}
         self._threads = [
             threading.Thread(target=self._keep, args=("routing", self._router()), name="routing", daemon=True),
@@ -117,8 +120,8 @@ class Runner:
                 self._stopping.wait(LOOK)
 
     def _keep_house(self) -> None:
-        """Give signs of life, and mend what only time shows."""
-        mend_at = 0.0
+        """Give signs of life, mend what only time shows, and remove what has been kept for long enough."""
+        mend_at = expire_at = 0.0
         while True:
             try:
                 with orm.session():
@@ -131,6 +134,8 @@ class Runner:
                         orm.EventLogMatch.mend_held(self._settings.retention.held)
                         orm.Worker.forget_older(FORGOTTEN)
                         mend_at = time.monotonic() + MEND
+                    if self._mine.is_set() and time.monotonic() >= expire_at and self._expire():
+                        expire_at = time.monotonic() + MEND
             except Unavailable as error:
                 LOG.warning("housekeeping.waiting error=%s", error)
             except Exception:
@@ -138,6 +143,23 @@ class Runner:
             if self._stopping.wait(BEAT):
                 break
         self._leave()
+
+    def _expire(self) -> bool:
+        """Remove for a moment what has been kept for long enough; False if there is more to look at."""
+        until = time.monotonic() + REMOVING
+        if self._expiring is None:
+            self._expiring = orm.expire(self._settings.retention.events, self._settings.retention.deliveries)
+        events = deliveries = 0
+        try:
+            for some_events, some_deliveries in self._expiring:
+                events, deliveries = events + some_events, deliveries + some_deliveries
+                if time.monotonic() > until or self._stopping.is_set():
+                    return False
+            self._expiring = None
+            return True
+        finally:
+            if events or deliveries:
+                LOG.info("retention.removed events=%s deliveries=%s", events, deliveries)
 
     def _leave(self) -> None:
         try:

@@ -82,6 +82,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "matching.max_time": ("0.25", 0.25),
     "matching.batch": ("7", 7),
     "retention.held": ("3600", 3600.0),
+    "retention.events": ("7200", 7200.0),
+    "retention.deliveries": ("0", 0.0),
     "auth.show": ("owner", "owner"),
 }
 
@@ -345,6 +347,8 @@ BAD = [
     ("delivery.jitter", "1", "must be from 0 to 0.9"),
     ("delivery.timeout", "0", "must be from 0.1 to 3600"),
     ("retention.held", "1e12", "must be from 0 to 1000000000"),
+    ("retention.events", "-1", "must be from 0 to 1000000000"),
+    ("retention.deliveries", "30 days", "must be a number"),
     ("targets.allow", "10.0.0.1/8", "'10.0.0.1/8' is no address range such as 10.20.0.0/16"),
     ("targets.allow", "example.com", "'example.com' is no address range"),
     ("auth.show", "all", "must be one of never, owner"),

@@ -17,12 +17,12 @@ from .output import complain, write_json
 
 
 def _moment(text: str | None, options: Namespace, ago: timedelta) -> datetime:
-    """Read a date of the command line, in UTC, or count back from the database's clock.
+    """Read a date of the command line, or count back from the database's clock."""
+    return orm.now() - ago if text is None else date(text, options)
 
-    Raises ``ValueError`` that shows the form.
-    """
-    if text is None:
-        return orm.now() - ago
+
+def date(text: str, options: Namespace) -> datetime:
+    """Read a date of the command line, in UTC; raises ``ValueError`` that shows the form."""
     try:
         return datetime.strptime(text, options.date_format)  # noqa: DTZ007 - UTC, as the help says
     except ValueError:

@@ -10,7 +10,9 @@ from .. import orm
 from ..config import Settings, load, use
 from ..errors import NotificationsError
 from ..globals import CONFIG_FILE, VERSION
+from ..retry import State
 from .database import dbchk, dbsync
+from .deliveries import deliveries_list, deliveries_retry
 from .events import eventget, eventpurge
 from .output import complain
 from .receiver import receiver
@@ -81,6 +83,24 @@ def make_parser() -> argparse.ArgumentParser:
     again.add_argument("uuid", nargs="+", type=_uuid, metavar="UUID", help="uuids of events")
     again.add_argument("--all", action="store_true", help="send again what was delivered too")
 
+    kept = commands.add_parser("deliveries", help="Lists deliveries, or sends dead ones again.")
+    doing = kept.add_subparsers(title="commands", metavar="CMD", required=True)
+    shown = _add(doing, "list", deliveries_list)
+    _add_deliveries(shown, "default: dead ones, whichever they are")
+    shown.add_argument(
+        "--state",
+        action="append",
+        type=State,
+        choices=list(State),
+        help="in this state; may be given several times (default dead)",
+    )
+    shown.add_argument("--limit", type=_count, default=50, help="deliveries at most (default 50)")
+    resend = _add(doing, "retry", deliveries_retry)
+    _add_deliveries(resend, "default: none, unless a filter or --all is given")
+    resend.add_argument("--all", action="store_true", help="all dead deliveries there are")
+    resend.add_argument("--yes", action="store_true", help="do not ask")
+    resend.add_argument("--wait", action="store_true", help="wait for the outcomes, and report each")
+
     _add(commands, "config", config, database=False)
 
     listen = _add(commands, "receiver", receiver, database=False)
@@ -108,6 +128,23 @@ def _add(
 
 def _add_events(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("uuid", nargs="*", type=_uuid, metavar="UUID", help=f"uuids of events; {default}")
+    _add_date_format(parser)
+
+
+def _add_deliveries(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("uuid", nargs="*", type=_uuid, metavar="UUID", help=f"uuids of deliveries; {default}")
+    parser.add_argument("--user", help="of subscriptions of this user")
+    parser.add_argument("--subscription", type=_uuid, metavar="UUID", help="of this subscription")
+    parser.add_argument("--event", type=_uuid, metavar="UUID", help="of this event")
+    parser.add_argument("--target", metavar="PREFIX", help="whose target_url begins so")
+    parser.add_argument("--status", type=_answer, metavar="CODE", help="whose target answered this last")
+    parser.add_argument("--reason", metavar="TEXT", help="whose reason contains this, in letters of any case")
+    parser.add_argument("--since", metavar="DATE", help="ended from this time on, in UTC")
+    parser.add_argument("--until", metavar="DATE", help="ended until this time, in UTC")
+    _add_date_format(parser)
+
+
+def _add_date_format(parser: argparse.ArgumentParser) -> None:
     shown = _DATE_FORMAT.replace("%", "%%")
     parser.add_argument("--date-format", default=_DATE_FORMAT, help=f"form of dates (default {shown})")
 
@@ -139,6 +176,12 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} must be seconds from 0 to 3600")
     return seconds
+
+
+def _answer(text: str) -> int:
+    if not text.isdigit() or not 100 <= int(text) <= 999:
+        raise argparse.ArgumentTypeError(f"{text!r} is no status from 100 to 999")
+    return int(text)
 
 
 def _status(text: str) -> int:

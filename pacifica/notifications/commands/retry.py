@@ -1,4 +1,4 @@
-"""``eventretry``: ask policy again and send again."""
+"""``eventretry``: ask policy again and send again; and waiting for what comes of it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def eventretry(options: Namespace, settings: Settings) -> bool:
     for uuid in unknown:
         complain(f"{uuid}: there is no such event")
     if again:
-        _see_to_it(list(known), again, settings)
+        see_to_it(list(known), again, settings)
     with orm.session():
         outcomes = [row for row in orm.EventLogMatch.of_events(known) if row.uuid in again]
-    _report(options, outcomes)
+    report(options, outcomes)
     return not unknown and all(row.state == State.DELIVERED for row in outcomes)
 
 
@@ -53,7 +53,7 @@ def _send_again(events: list[UUID], everything: bool) -> dict[UUID, int]:
         return {row.uuid: row.attempts for row in orm.EventLogMatch.of_events(events) if row.uuid not in old}
 
 
-def _see_to_it(events: list[UUID], again: dict[UUID, int], settings: Settings) -> None:
+def see_to_it(events: list[UUID], again: dict[UUID, int], settings: Settings) -> None:
     """Wait for a worker's outcomes; without a worker, or once it is gone, send here."""
     deadline = time.monotonic() + settings.delivery.timeout + settings.policy.timeout + _PATIENCE
     while tasks.worker_seen():
@@ -73,7 +73,8 @@ def _has_outcome(row: orm.EventLogMatch, attempts: int) -> bool:
     return bool(row.state != State.PENDING or row.attempts > attempts or given_up)
 
 
-def _report(options: Namespace, outcomes: Iterable[orm.EventLogMatch]) -> None:
+def report(options: Namespace, outcomes: Iterable[orm.EventLogMatch]) -> None:
+    """Print what became of deliveries that were sent again."""
     rows = [
         {
             "event": str(row.event_log_id),

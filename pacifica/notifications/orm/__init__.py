@@ -22,7 +22,8 @@ from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
-from .purge import Purge
+from .listing import Counted, Selection, counted, listed, reopen
+from .purge import Purge, expire
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .targetstate import TargetState
 from .worker import Worker
@@ -32,6 +33,7 @@ __all__ = [
     "BaseModel",
     "Choice",
     "Claimed",
+    "Counted",
     "DatabaseError",
     "DeliveryAttempt",
     "EventLog",
@@ -45,6 +47,7 @@ __all__ = [
     "Page",
     "Purge",
     "Question",
+    "Selection",
     "Settlement",
     "Stored",
     "SubscriptionRevision",
@@ -56,13 +59,17 @@ __all__ = [
     "claim_limited",
     "claim_lost",
     "claim_page",
+    "counted",
     "described",
     "disable",
     "disconnect",
+    "expire",
     "initialize",
+    "listed",
     "lost_often",
     "now",
     "remove",
+    "reopen",
     "repeated",
     "require_schema",
     "session",

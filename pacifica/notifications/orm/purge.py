@@ -1,18 +1,22 @@
-"""Removing events with everything that hangs on them, in batches."""
+"""Removing what is over, in batches: events with everything that hangs on them, deliveries with their attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import peewee
 
 from ..retry import State
-from .database import locking, repeated, transaction
+from .database import dialect, locking, now, repeated, transaction
 from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .gateanswer import GateAnswer
+
+#: How many batches one look finds.
+_AT_ONCE = 10
 
 
 class Purge:
@@ -24,10 +28,7 @@ class Purge:
     def __init__(self, uuids: Sequence[UUID], older_than: datetime, force: bool) -> None:
         """Say which."""
         self._where = EventLog.uuid.in_(list(uuids)) if uuids else EventLog.created < older_than
-        pending = EventLogMatch.select().where(
-            (EventLogMatch.event_log == EventLog.uuid) & (EventLogMatch.state == State.PENDING)
-        )
-        finished = EventLog.route_at.is_null() & ~peewee.fn.EXISTS(pending)
+        finished = EventLog.route_at.is_null() & _without(EventLogMatch.state == State.PENDING)
         self._removable = self._where if force else self._where & finished
 
     def count(self) -> tuple[int, int]:
@@ -37,30 +38,110 @@ class Purge:
 
     def batch(self, size: int = 500) -> int:
         """Remove some, in one transaction; 0 when nothing is left to remove."""
-        while some := self._some(self._removable, size):
-            removed = self._remove(some)
+        while some := _uuids(EventLog, self._removable, size):
+            removed = _remove_events(some, self._removable)
             if removed:
                 return removed
         return 0
 
-    @repeated
-    def _remove(self, uuids: Sequence[UUID]) -> int:
-        """Remove those of these events that can still be removed, and count them."""
-        row = EventLogMatch
-        with transaction():
-            locked = EventLog.lock(uuids)
-            # These too, so that no worker adds an attempt to one of them, and nobody sends one again.
-            deliveries = list(locking(row.select(row.uuid, row.event_log).where(row.event_log.in_(locked))))
-            # What somebody sent again before that is left.
-            removed = self._some(self._removable & EventLog.uuid.in_(locked), len(locked))
-            gone = set(removed)
-            tries = [each.uuid for each in deliveries if each.event_log_id in gone]
-            DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(tries)).execute()
-            row.delete().where(row.event_log.in_(removed)).execute()
-            GateAnswer.delete().where(GateAnswer.event_log.in_(removed)).execute()
-            EventLog.delete().where(EventLog.uuid.in_(removed)).execute()
-        return len(removed)
 
-    @staticmethod
-    def _some(where: peewee.Expression, size: int) -> list[UUID]:
-        return [event.uuid for event in EventLog.select(EventLog.uuid).where(where).limit(size)]
+def expire(events: float, deliveries: float, size: int = 200) -> Iterator[tuple[int, int]]:
+    """Go once over all that is older than so many seconds, and remove it where it is finished; 0 keeps for ever.
+
+    A delivery goes by the time when it ended, an event by the time when it was accepted: once it is routed and its
+    last delivery is gone. Gives after each step, a look or a transaction of at most ``size`` rows and what hangs on
+    them, how many events and deliveries it removed; so a caller may rest in between. What others remove at the same
+    time is left to them.
+    """
+    if deliveries:
+        before = now() - timedelta(seconds=deliveries)
+        for state in State:
+            if state is not State.PENDING:
+                yield from ((0, removed) for removed in _expire_deliveries(state, before, size))
+    if events:
+        before = now() - timedelta(seconds=events)
+        yield from ((removed, 0) for removed in _expire_events(before, size))
+
+
+def _expire_deliveries(state: State, before: datetime, size: int) -> Iterator[int]:
+    """Remove deliveries that ended in a state, one state at a time, because the index begins with it."""
+    row = EventLogMatch
+    over = (row.state == state) & (row.finished < before)
+    while True:
+        found = _uuids(row, over, size * _AT_ONCE, row.finished)
+        yield 0
+        for some in peewee.chunked(found, size):
+            yield _remove_deliveries(list(some), over)
+        if len(found) < size * _AT_ONCE:
+            return
+
+
+def _expire_events(before: datetime, size: int) -> Iterator[int]:
+    """Walk along all events of that age: those that stay, for a delivery or unrouted, are looked at once."""
+    row = EventLog
+    old = row.created < before
+    removable = old & row.route_at.is_null() & _without()
+    beyond = old
+    while True:
+        found = list(row.select(row.uuid, row.created).where(beyond).order_by(row.created, row.uuid).limit(size))
+        yield 0
+        some = _uuids(row, removable & row.uuid.in_([event.uuid for event in found]), size)
+        if some:
+            yield _remove_events(some, removable, wait=False)
+        if len(found) < size:
+            return
+        last = found[-1]
+        # Said twice: the first is what an index is searched for.
+        later = (row.created > last.created) | (row.uuid > last.uuid)
+        beyond = old & (row.created >= last.created) & later
+
+
+@repeated
+def _remove_events(uuids: Sequence[UUID], removable: peewee.Expression, wait: bool = True) -> int:
+    """Remove those of these events that can still be removed, and count them.
+
+    Without ``wait`` those that somebody else has locked are left.
+    """
+    row = EventLogMatch
+    with transaction():
+        locked = EventLog.lock(uuids) if wait else _locked(EventLog, EventLog.uuid.in_(list(uuids)))
+        # These too, so that no worker adds an attempt to one of them, and nobody sends one again.
+        deliveries = list(locking(row.select(row.uuid, row.event_log).where(row.event_log.in_(locked))))
+        # What somebody sent again before that is left.
+        removed = _uuids(EventLog, removable & EventLog.uuid.in_(locked), len(locked))
+        gone = set(removed)
+        tries = [each.uuid for each in deliveries if each.event_log_id in gone]
+        DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(tries)).execute()
+        row.delete().where(row.event_log.in_(removed)).execute()
+        GateAnswer.delete().where(GateAnswer.event_log.in_(removed)).execute()
+        EventLog.delete().where(EventLog.uuid.in_(removed)).execute()
+    return len(removed)
+
+
+@repeated
+def _remove_deliveries(uuids: Sequence[UUID], over: peewee.Expression) -> int:
+    """Remove those of these deliveries that are still over and that nobody else has locked, and count them."""
+    with transaction():
+        removed = _locked(EventLogMatch, over & EventLogMatch.uuid.in_(list(uuids)))
+        DeliveryAttempt.delete().where(DeliveryAttempt.delivery.in_(removed)).execute()
+        EventLogMatch.delete().where(EventLogMatch.uuid.in_(removed)).execute()
+    return len(removed)
+
+
+def _without(*which: peewee.Expression) -> peewee.Expression:
+    """Say that an event has no delivery of a kind, or none at all."""
+    return ~peewee.fn.EXISTS(EventLogMatch.select().where(EventLogMatch.event_log == EventLog.uuid, *which))
+
+
+def _uuids(
+    model: type[peewee.Model], where: peewee.Expression, size: int, order: peewee.Field | None = None
+) -> list[Any]:
+    wanted = model.select(model.uuid).where(where).limit(size)
+    return [row.uuid for row in (wanted if order is None else wanted.order_by(order))]
+
+
+def _locked(model: type[peewee.Model], where: peewee.Expression) -> list[Any]:
+    """Lock rows until the transaction ends, but for those that somebody else has locked; give those that are ours."""
+    wanted = model.select(model.uuid).where(where).order_by(model.uuid)
+    skip = dialect().skip_locked
+    return [row.uuid for row in (wanted.for_update(skip) if skip else wanted)]
