@@ -1,1 +1,1 @@
-"""Measures the service: beside release 0.5.2 (`python -m benchmarks`), and what takes long by itself."""
+"""Measures the service, beside release 0.5.2 and other yardsticks: `python -m benchmarks`."""

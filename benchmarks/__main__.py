@@ -1,76 +1,54 @@
-"""Compares what is installed beside this Python with release 0.5.2, and prints a table in Markdown."""
+"""Measures what `python -m benchmarks NAME` names, or everything, and prints one table of figures in Markdown.
+
+Each name is a module with `main(arguments)`, which gives its figures; `python -m benchmarks NAME --help` says its
+options.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import signal
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
-from tests.support.processes import Uwsgi
-from tests.support.servers import PostgreSQL, Redis
+from .figures import Figure, table
 
-from .rounds import Bench, Scale
-from .sides import OURS, Sink, release_0_5_2
-from .table import table
-
-FULL = Scale(starts=3, idle_seconds=10, samples=20, bursts={"ours": 600, "0.5.2": 60}, loads=3, load_seconds=4)
-QUICK = Scale(starts=1, idle_seconds=3, samples=5, bursts={"ours": 150, "0.5.2": 15}, loads=1, load_seconds=3)
+#: What can be measured, in this order.
+NAMES = ("releases", "delivering", "latency", "fairness", "backlog")
 
 
 def main() -> None:
-    """Run the rounds, the sides in turn first, and print what came of them."""
-    options = _options()
+    """Measure, and print what was reached."""
     # So that the servers end with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    for part in (PostgreSQL, Redis, Uwsgi) if options.uwsgi else (PostgreSQL, Redis):
-        reason = part.available()
-        if reason:
-            sys.exit(reason)
-    old = release_0_5_2(options.environment, uwsgi=options.uwsgi)
-    rounds = options.rounds or (1 if options.quick else 5)
-    scale = QUICK if options.quick else FULL
+    names, options = _chosen(sys.argv[1:])
     load_before = os.getloadavg()[0]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        PostgreSQL() as postgresql,
-        Redis() as redis,
-        Sink(Path(folder), "target") as target,
-        Sink(Path(folder), "policy") as policy,
-    ):
-        embedded = Bench(scale, options.users, postgresql, redis, target, policy, {})
-        uwsgi = Bench(scale, options.users, postgresql, redis, target, policy, {})
-        for number in range(rounds):
-            releases = [OURS, old] if number % 2 == 0 else [old, OURS]
-            print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            embedded.round(releases)
-            if options.uwsgi:
-                uwsgi.round(releases, uwsgi=True)
-    print(table(embedded.found[OURS.name], embedded.found[old.name], "embedded server"), end="\n\n")
-    if options.uwsgi:
-        print(table(uwsgi.found[OURS.name], uwsgi.found[old.name], "uWSGI, 2 processes × 4 threads"), end="\n\n")
+    figures: list[Figure] = []
+    for name in names:
+        print(f"{name} ...", file=sys.stderr)
+        figures += importlib.import_module(f"benchmarks.{name}").main(options)
+    print(table(figures), end="\n\n")
     print(
-        f"{rounds} rounds, medians (lowest to highest). {os.cpu_count()} cores, Python {platform.python_version()};"
+        f"Medians (lowest to highest of the rounds). {os.cpu_count()} cores, Python {platform.python_version()};"
         f" load of the machine {load_before:.1f} before, {os.getloadavg()[0]:.1f} at the end."
     )
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of each: a look, no figures to keep")
-    parser.add_argument("--rounds", type=int, help="rounds of each (default 5)")
-    parser.add_argument("--users", type=int, default=10, help="users that the 10 subscriptions belong to (default 10)")
-    parser.add_argument("--uwsgi", action="store_true", help="measure both under uWSGI as well")
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=Path(sys.prefix) / "release-0.5.2",
-        help="where release 0.5.2 is kept installed (default beside ours: %(default)s)",
+def _chosen(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Give the names of what is to be measured, and the options that are for it."""
+    if arguments and arguments[0] in NAMES:
+        return arguments[:1], arguments[1:]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"NAME is one of: {', '.join(NAMES)}.",
     )
-    return parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a short look at everything, no figures to keep")
+    return NAMES, ["--quick"] if parser.parse_args(arguments).quick else []
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tests.support.factories import ingest
 from tests.support.servers import PostgreSQL, Redis
 
 from .loader import Result
-from .sides import Installation, Release, Sink, installed, usage
+from .sides import CHECKOUT, Installation, Release, Sink, installed, usage
 
 #: What was measured at one time, by the key of a line.
 Figures = dict[str, float]
@@ -33,8 +33,6 @@ Samples = dict[str, list[float]]
 MATCHES = 10
 #: Connections that send at once.
 CONNECTIONS = 8
-
-_CHECKOUT = Path(__file__).parent.parent
 
 #: Numbers of first events, far enough from each other that no event is sent twice.
 _numbers = itertools.count(100_000, 100_000)
@@ -132,14 +130,8 @@ class Bench:
 
     def _arriving(self, installation: Installation) -> Figures:
         """Measure how long one event takes to its one subscriber while nothing else happens."""
-        accepted, sent = [], []
-        for _ in range(self.scale.samples):
-            # At no fixed distance from what is done every second.
-            time.sleep(random.uniform(0.2, 0.6))
-            began, ended = _send_one(installation)
-            arrived = self.target.arrivals(1)[0]
-            accepted.append((arrived - ended) / 1e6)
-            sent.append((arrived - began) / 1e6)
+        taken = [one_way(installation.port, self.target) for _ in range(self.scale.samples)]
+        accepted, sent = zip(*taken, strict=True)
         return {"accepted": statistics.median(accepted), "sent": statistics.median(sent)}
 
     def _burst(self, installation: Installation) -> Figures:
@@ -181,7 +173,7 @@ def load(installation: Installation, **options: float) -> Result:
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     words += [] if installation.keep_alive else ["--no-keep-alive"]
     command = [sys.executable, "-m", "benchmarks.loader", str(installation.port), *words]
-    done = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise AssertionError(f"{installation.release.name}: {done.stderr}")
     result = Result(**json.loads(done.stdout))
@@ -190,10 +182,19 @@ def load(installation: Installation, **options: float) -> Result:
     return result
 
 
-def _send_one(installation: Installation) -> tuple[int, int]:
+def one_way(port: int, target: Sink, pause: tuple[float, float] = (0.2, 0.6)) -> tuple[float, float]:
+    """Send one event after a pause; give the milliseconds to its arrival, from the answer and from the request."""
+    # At no fixed distance from what is done every second.
+    time.sleep(random.uniform(*pause))
+    began, ended = _send_one(port)
+    arrived = target.arrivals(1)[0]
+    return (arrived - ended) / 1e6, (arrived - began) / 1e6
+
+
+def _send_one(port: int) -> tuple[int, int]:
     """Send one event; give when it was sent and when it was answered."""
     body = json.dumps(ingest(next(_numbers)), ensure_ascii=False).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", installation.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.connect()
     began = time.monotonic_ns()
     connection.request("POST", "/receive", body, {"Content-Type": "application/json"})
@@ -201,5 +202,5 @@ def _send_one(installation: Installation) -> tuple[int, int]:
     ended = time.monotonic_ns()
     connection.close()
     if answer.status != 200:
-        raise AssertionError(f"{installation.release.name} answered {answer.status}")
+        raise AssertionError(f"/receive answered {answer.status}")
     return began, ended

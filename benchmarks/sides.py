@@ -24,7 +24,7 @@ from tests.support.servers import PostgreSQL, Redis
 #: What release 0.5.2 is installed with.
 _REQUIREMENTS = Path(__file__).with_name("release-0.5.2.txt")
 
-_CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parent.parent
 
 _IMPORT = """\
 import time
@@ -203,13 +203,15 @@ def installed(
 
 
 class Sink:
-    """The sink as a process of its own; see `benchmarks.sink`."""
+    """The sink as a process of its own, on one port or several; see `benchmarks.sink`."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        command = [sys.executable, "-m", "benchmarks.sink", str(self._port)]
-        self._process = Process(command, folder / f"{name}.log", env=clean_environment(folder / "home"), cwd=_CHECKOUT)
+    def __init__(self, folder: Path, name: str, number: int = 1) -> None:
+        ports = [free_port() for _ in range(number)]
+        self._port = ports[0]
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self.url = self.urls[0]
+        command = [sys.executable, "-m", "benchmarks.sink", *map(str, ports)]
+        self._process = Process(command, folder / f"{name}.log", env=clean_environment(folder / "home"), cwd=CHECKOUT)
 
     def __enter__(self) -> Sink:
         self._process.__enter__()

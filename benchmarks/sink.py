@@ -1,8 +1,8 @@
 """A process that answers every POST with 200 at once and keeps when it came: a target, or a policy server.
 
-`python -m benchmarks.sink PORT` listens on loopback. `GET /arrivals/10` answers once ten POSTs have come, with a JSON
-list of the times of all that have come, in nanoseconds of the machine's monotonic clock, and forgets them. It looks at
-no body and keeps connections, so that it takes little of what it measures.
+`python -m benchmarks.sink PORT [PORT ...]` listens on loopback. `GET /arrivals/10` answers once ten POSTs have come,
+with a JSON list of the times of all that have come, in nanoseconds of the machine's monotonic clock, and forgets them.
+It looks at no body and keeps connections, so that it takes little of what it measures.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 
 _ANSWER = b'{"status": "success"}'
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -81,10 +82,11 @@ def _length(head: bytes) -> int:
     return 0
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=512)
-    await server.serve_forever()
+async def _serve(ports: Sequence[int]) -> None:
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(Connection, "127.0.0.1", port, backlog=512) for port in ports]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve([int(port) for port in sys.argv[1:]]))
