@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from . import events, gates, orm
+from . import events, failpoints, gates, orm
 from .config import Settings
 from .errors import Refused, Unavailable
 from .gates import Ask, Gate, Verdict
@@ -122,7 +122,9 @@ class Courier:
         if len(self._gate):
             self._verdicts += self._gate.wait(0.0 if len(self._target) else _LISTEN)  # type: ignore[arg-type]
         if len(self._target):
-            for key, outcome in self._target.wait(_LISTEN):
+            ended = self._target.wait(_LISTEN)
+            failpoints.hit("answered" if ended else "sent")
+            for key, outcome in ended:
                 self._attempted(self._sent.pop(key), outcome)
         self._heed()
         self._settle()
@@ -143,6 +145,7 @@ class Courier:
             claimed = orm.EventLogMatch.claim_due(room, self._settings.delivery.lease, only)
             if not claimed:
                 return 0
+            failpoints.hit("claimed")
             logged = orm.EventLog.by_uuid({row.event_log_id for row in claimed})
             owners = orm.EventMatch.by_uuid({row.event_match_id for row in claimed})
             # An event that was purged by force takes its deliveries with it.
@@ -263,6 +266,7 @@ class Courier:
 
     def _send(self, work: Work) -> None:
         delivery, subscription = work.delivery, work.subscription
+        failpoints.hit("sending", work.event.uuid)
         try:
             body = events.with_extensions(work.event.jsondata, subscription.extension_values).encode()
             auth = subscription.auth_values
@@ -323,6 +327,7 @@ class Courier:
         with orm.session():
             disabling = self._record(results)
             self._results = []
+            failpoints.hit("recorded")
             for result in results:
                 _log(result.settlement)
             # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.

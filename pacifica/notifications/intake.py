@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from . import events, orm
+from . import events, failpoints, orm
 from .config import Settings
 from .errors import Conflict, Unavailable
 
@@ -24,6 +24,7 @@ def accept(body: bytes, content_type: str, settings: Settings) -> orm.Stored:
     except Unavailable:
         # A pooled connection may be dead since the database's last restart; a second one is new.
         stored = _store(event, refuse)
+    failpoints.hit("committed")
     _log(event, stored)
     if stored.conflicts_with is not None and refuse:
         raise Conflict(

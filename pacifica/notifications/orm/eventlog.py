@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import peewee
 
+from .. import failpoints
 from ..events import Event
 from .base import BaseModel
 from .database import claim, clock, insert_missing, locking, now, repeated, transaction
@@ -68,6 +69,8 @@ class EventLog(BaseModel):
             "created": clock(),
             "route_at": clock(),
         }
+        # The insert below is its own commit: what dies here leaves the same behind as between the two.
+        failpoints.hit("inserted")
         if insert_missing(cls, [row]):
             return Stored(row["uuid"])
         with transaction():
