@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from uuid import UUID
 
-from . import jsonpath, orm
+from . import failpoints, jsonpath, orm
 from .config import Settings
 from .errors import InvalidJSONPath, OutOfTime
 from .matching import Index
@@ -97,6 +97,7 @@ class Router:
 
     def _match(self, event: orm.EventLog) -> list[Hashable]:
         self._event, began = event.uuid, time.monotonic()
+        failpoints.hit("routing", event.uuid)
         try:
             value = json.loads(event.jsondata)
         except ValueError:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from . import orm
+from . import failpoints, orm
 from .config import Receive
 from .errors import Overloaded, Unavailable
 
@@ -130,6 +130,7 @@ class Writer:
                 self._answer_alone(batch)
                 return
             outcomes = [error]
+        failpoints.hit("committed")
         for waiting, outcome in zip(batch, outcomes, strict=True):
             waiting.outcome.put(outcome)
 

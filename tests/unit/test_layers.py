@@ -20,7 +20,7 @@ PACKAGE = "pacifica.notifications"
 
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
-    {"globals", "errors"},
+    {"globals", "errors", "failpoints"},
     {"config", "retry", "documents"},
     {"events", "jsonpath", "members"},
     {"matching"},

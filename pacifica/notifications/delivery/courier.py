@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from uuid import UUID
 
-from .. import events, orm
+from .. import events, failpoints, orm
 from ..config import Settings
 from ..errors import Refused, Unavailable
 from ..gates import Gate, Verdict
@@ -95,7 +95,9 @@ class Courier:
         """Hear what has come in, write it down, and keep what is still in hand."""
         self._questions.hear(0.0 if len(self._target) else _LISTEN)
         if len(self._target):
-            for key, outcome in self._target.wait(_LISTEN):
+            ended = self._target.wait(_LISTEN)
+            failpoints.hit("answered" if ended else "sent")
+            for key, outcome in ended:
                 self._attempted(self._sent.pop(key), outcome)
         self._questions.heed()
         if self._results.ripe() or not self._sent:
@@ -120,6 +122,7 @@ class Courier:
             claimed = self._due(room)
             if not claimed:
                 return 0
+            failpoints.hit("claimed")
             logged = self._events.of({row.event_log_id for row in claimed})
             subscribers = self._subscribers.of({row.event_match_id for row in claimed})
             # An event that was purged by force takes its deliveries with it.
@@ -191,6 +194,7 @@ class Courier:
 
     def _send(self, work: Work) -> None:
         delivery, subscriber = work.delivery, work.subscriber
+        failpoints.hit("sending", work.event.uuid)
         try:
             if subscriber.auth is None or subscriber.extensions is None:
                 raise ValueError("no JSON")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from .. import orm
+from .. import failpoints, orm
 from ..config import Settings
 from ..globals import OWN_TYPES
 from ..retry import Outcome
@@ -60,6 +60,7 @@ class Results:
         with orm.session():
             disabling = self._record(results)
             self._held = []
+            failpoints.hit("recorded")
             for result in results:
                 _log(result.settlement)
             # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.

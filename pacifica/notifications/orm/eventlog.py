@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import peewee
 
+from .. import failpoints
 from ..events import Event
 from .base import BaseModel
 from .database import claim, clock, locking, now, repeated, transaction
@@ -104,6 +105,7 @@ class EventLog(BaseModel):
             firsts.setdefault(each.identity, each)
         with transaction():
             found = cls._store(list(firsts.values()), refuse_conflict)
+            failpoints.hit("inserted")
         answers = []
         for each in sent:
             stored = found[each.identity]

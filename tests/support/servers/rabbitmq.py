@@ -41,6 +41,10 @@ class RabbitMQ(Server):
         )
         return self._url(name)
 
+    def set_disk_limit(self, free: int) -> None:
+        """Say how many bytes of its disk must be free; with fewer it takes nothing from who publishes."""
+        self._control(f"rabbit_disk_monitor:set_disk_free_limit({free}).")
+
     def delete_vhost(self, url: str) -> None:
         """Delete a virtual host with its queues; its connections are closed."""
         self._run(["rabbitmqctl"], "-q", "delete_vhost", urlsplit(url).path[1:])
