@@ -213,8 +213,9 @@ class Delivery:
     disable_after: float = setting(432000.0, _number(float, 0, _LONGEST))
     #: Keep the first 1 KiB of what targets answer with each attempt.
     keep_response: bool = setting(False, _flag)
-    #: Attempts that one worker has in flight at once.
-    in_flight: int = setting(100, _number(int, 1, 150))
+    #: Attempts that one worker has in flight at once. Each may need a connection: the limit of open files of the
+    #: worker (``ulimit -n``) has to be some 100 above twice this number.
+    in_flight: int = setting(100, _number(int, 1, 1000))
     #: Deliveries that a worker claims at once.
     batch: int = setting(50, _number(int, 1, 1000))
     #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.
@@ -222,6 +223,11 @@ class Delivery:
     #: File with the certificates of the authorities that targets on https are checked against (PEM).
     #: Empty: the authorities of the package ``certifi``.
     ca_file: str = setting("", _optional)
+    #: Bytes of an answer that are read at most; then its status counts and the connection ends.
+    max_response: int = setting(64 * 1024, _number(int, 1024, 16 * 1024 * 1024))
+    #: Attempts that one worker has in flight at once to one host and port. Others wait for their turn, and the time
+    #: that one may take begins with it.
+    per_host: int = setting(50, _number(int, 1, 1000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,18 @@ GRACE = 5.0
 def courier(settings: Settings) -> Courier:
     """Make what delivers: over HTTP, past the policy server."""
     delivery, policy = settings.delivery, settings.policy
-    sends = transfer.Limits(delivery.connect_timeout, delivery.timeout, delivery.ca_file)
-    asks = transfer.Limits(min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file)
+    sends = transfer.Limits(
+        connect=delivery.connect_timeout,
+        total=delivery.timeout,
+        ca_file=delivery.ca_file,
+        answer=delivery.max_response,
+        per_host=delivery.per_host,
+        connections=delivery.in_flight,
+    )
+    # The courier bounds its questions itself; of the policy server's answer only the status counts.
+    asks = transfer.Limits(
+        min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file, per_host=4000
+    )
     return Courier(settings, targets.HttpTarget(sends), gates.PolicyGate(settings.policy_url, asks))
 
 
