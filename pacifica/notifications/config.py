@@ -217,8 +217,9 @@ class Delivery:
     disable_after: float = setting(432000.0, _number(float, 0, _LONGEST))
     #: Keep the first 1 KiB of what targets answer with each attempt.
     keep_response: bool = setting(False, _flag)
-    #: Attempts that one worker has in flight at once.
-    in_flight: int = setting(100, _number(int, 1, 150))
+    #: Attempts that one worker has in flight at once. Each may need a connection: the limit of open files of the
+    #: worker (``ulimit -n``) has to be some 100 above twice this number.
+    in_flight: int = setting(100, _number(int, 1, 1000))
     #: Deliveries that a worker claims at once.
     batch: int = setting(50, _number(int, 1, 1000))
     #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.
@@ -241,6 +242,8 @@ class Delivery:
     breaker_max_wait: float = setting(900.0, _number(float, 0.1, _LONGEST))
     #: Longest time in seconds for which a target that answers 429 or 503 may ask for no more (``Retry-After``).
     max_retry_after: float = setting(3600.0, _number(float, 0, _LONGEST))
+    #: Bytes of an answer that are read at most; then its status counts and the connection ends.
+    max_response: int = setting(64 * 1024, _number(int, 1024, 16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)

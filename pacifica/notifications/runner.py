@@ -36,9 +36,22 @@ GRACE = 5.0
 def courier(settings: Settings) -> Courier:
     """Make what delivers: over HTTP, past the policy server."""
     delivery, policy = settings.delivery, settings.policy
-    sends = transfer.Limits(delivery.connect_timeout, delivery.timeout, delivery.ca_file)
-    asks = transfer.Limits(min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file)
-    return Courier(settings, targets.HttpTarget(sends), gates.PolicyGate(settings.policy_url, asks))
+    sends = transfer.Limits(
+        connect=delivery.connect_timeout,
+        total=delivery.timeout,
+        ca_file=delivery.ca_file,
+        answer=delivery.max_response,
+        per_host=delivery.target_in_flight,
+        connections=delivery.in_flight,
+    )
+    # The courier bounds its questions itself; of the policy server's answer only the status counts.
+    asks = transfer.Limits(
+        min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file, per_host=4000
+    )
+    loop = transfer.Loop()
+    return Courier(
+        settings, targets.HttpTarget(sends, loop), gates.PolicyGate(settings.policy_url, asks, loop), loop
+    )
 
 
 class Runner:
@@ -58,6 +71,7 @@ class Runner:
         self._mine = threading.Event()
         self._expiring: Iterator[tuple[int, int]] | None = None
         self._hints = {"routing": threading.Event(), "delivery": threading.Event()}
+        self._courier = courier(settings)
         self._threads = [
             threading.Thread(target=self._keep, args=("routing", self._router()), name="routing", daemon=True),
             threading.Thread(target=self._deliver, name="delivery", daemon=True),
@@ -71,8 +85,12 @@ class Runner:
 
     def wake(self) -> None:
         """Say that there may be something to do; may be called as often as one likes."""
-        for hint in self._hints.values():
-            hint.set()
+        self._hints["routing"].set()
+        self._wake_delivery()
+
+    def _wake_delivery(self) -> None:
+        self._hints["delivery"].set()
+        self._courier.wake()
 
     def stop(self) -> None:
         """Claim nothing more, wait a little for what is under way, give back the rest; takes some seconds at most."""
@@ -88,16 +106,15 @@ class Runner:
         def route() -> None:
             made = router.drain(self._stopping.is_set)
             if made:
-                self._hints["delivery"].set()
+                self._wake_delivery()
             if made > self._settings.delivery.batch:
                 self._announce()
 
         return route
 
     def _deliver(self) -> None:
-        sender = courier(self._settings)
-        self._keep("delivery", lambda: sender.drain(self._stopping.is_set))
-        sender.stop(GRACE)
+        self._keep("delivery", lambda: self._courier.drain(self._stopping.is_set))
+        self._courier.stop(GRACE)
 
     def _keep(self, kind: str, work: Callable[[], None]) -> None:
         """Do the work at every hint and at least every second, whatever happens to the database meanwhile."""

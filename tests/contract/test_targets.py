@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+import gc
+import gzip
 import itertools
 import socket
+import subprocess
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pycurl
 import pytest
 
 from pacifica.notifications.globals import VERSION
 from pacifica.notifications.retry import Failure, Outcome
 from pacifica.notifications.targets import HttpTarget, Sending, Target
 from pacifica.notifications.transfer import Limits
-from tests.support.listener import tls_available
+from tests.support.listener import Exchange, Headers, tls_available
 from tests.support.missing import missing
 from tests.support.ports import free_port
+from tests.support.servers.nginx_sink import NginxSink
 from tests.support.target import Answer, Dripping, Endless, Held, Raw, RecordingTarget, Reset, redirect
 from tests.support.wait import until
 
@@ -77,7 +84,7 @@ def make(place: RecordingTarget) -> Iterator[Callable[[Limits], Target]]:
 
     def make(limits: Limits = PATIENT) -> Target:
         ca_file = str(place.certificate) if place.origin.startswith("https") else ""
-        made.append(HttpTarget(Limits(limits.connect, limits.total, ca_file)))
+        made.append(HttpTarget(replace(limits, ca_file=ca_file)))
         return made[-1]
 
     yield make
@@ -353,6 +360,30 @@ def test_a_certificate_for_another_name() -> None:
         assert [each.failure for each in found] in ([Failure.TLS, None], [Failure.REFUSED, None])
 
 
+def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
+    """A certificate that is trusted and old ends the attempt before anything is sent."""
+    if reason := tls_available():
+        missing(reason)
+    with RecordingTarget(tls=True) as place:
+        place.stop()
+        # Signed by the key that is there for the name that is there, for two days long ago.
+        key = place.certificate.with_name("key.pem")
+        request = ["openssl", "req", "-new", "-key", str(key), "-subj", "/CN=localhost"]
+        csr, extensions = tmp_path / "request.pem", tmp_path / "extensions"
+        csr.write_bytes(subprocess.run(request, check=True, capture_output=True).stdout)
+        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n", encoding="utf-8")
+        sign = ["openssl", "x509", "-req", "-in", str(csr), "-signkey", str(key), "-days", "-1"]
+        sign += ["-extfile", str(extensions), "-out", str(place.certificate)]
+        subprocess.run(sign, check=True, capture_output=True)
+        place.start()
+        sender = HttpTarget(replace(PATIENT, ca_file=str(place.certificate)))
+
+        found = outcome(sender, place.url("/"))
+
+        sender.close()
+        assert (found.failure, found.status, place.requests()) == (Failure.TLS, None, [])
+
+
 def test_no_tls_where_tls_was_expected(http: HttpTarget, target: RecordingTarget) -> None:
     """A server that speaks no TLS fails a sending over https."""
     assert outcome(http, f"https://127.0.0.1:{target.port}/").failure is Failure.TLS
@@ -425,11 +456,321 @@ def test_a_connection_that_breaks(answer: Answer, sender: Target, place: Recordi
     assert (found.failure, found.status) == (Failure.RESET, None)
 
 
-def test_an_answer_that_breaks_off(sender: Target, place: RecordingTarget) -> None:
-    """An answer that ends before its length is no answer."""
-    place.always("/", Raw(body=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"HTTP/1.1 2",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\non",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\non\r\n",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: 9\r\nContent-Length: 100\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+)
+def test_an_answer_that_breaks_off(body: bytes, sender: Target, place: RecordingTarget) -> None:
+    """An answer that ends before its end is no answer, wherever it is cut off, whatever its status is."""
+    place.always("/", Raw(body=body))
+
+    found = outcome(sender, place.url("/"))
+
+    assert (found.failure, found.status, found.retry_after) == (Failure.RESET, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeating(Answer):
+    """The body once, then `again` until the client has had enough; nothing of it need be HTTP."""
+
+    again: bytes = b""
+
+    def give(self, exchange: Exchange) -> None:
+        """Send on and on."""
+        exchange.send(self.body)
+        while not exchange.close_connection and not exchange.server.listener.stopping.is_set():
+            exchange.send(self.again)
+        exchange.close_connection = True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Repeating(again=b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 900 + b"\r\n\r\n"),
+        Repeating(body=b"HTTP/1.1 200 OK\r\n", again=b"X: " + b"x" * 900 + b"\r\n"),
+        Repeating(body=b"HTTP/1.1 200 OK\r\nX: ", again=b"x" * 900),
+    ],
+    ids=["interim", "headers", "line"],
+)
+def test_headers_without_end(answer: Answer, make: Callable[[Limits], Target], place: RecordingTarget) -> None:
+    """Interim answers, headers and a header that do not end are no HTTP, long before any time is up."""
+    place.always("/", answer)
+
+    found = outcome(make(Limits(20, 3600)), place.url("/"))
+
+    assert (found.failure, found.status) == (Failure.HTTP, None)
+
+
+def test_interim_answers_are_passed_over(sender: Target, place: RecordingTarget) -> None:
+    """What counts is the answer after them."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
+    place.always("/", Raw(body=interim * 3 + b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nsaid"))
+
+    found = outcome(sender, place.url("/"))
+
+    assert (found.status, found.answer, found.retry_after) == (503, b"said", None)
+
+
+@pytest.mark.parametrize(("size", "kept"), [(0, 0), (2047, 2047), (2048, 2048), (2049, 2048), (100_000, 2048)])
+def test_an_answer_is_read_up_to_its_bound(
+    size: int, kept: int, make: Callable[[Limits], Target], place: RecordingTarget
+) -> None:
+    """A longer answer is an answer all the same; only one that was too long costs its connection."""
+    sender = make(replace(PATIENT, answer=2048))
+    place.always("/", Answer(202, body=b"x" * size))
+
+    found = [outcome(sender, place.url("/")), outcome(sender, place.url("/"))]
+
+    assert [(each.status, each.failure, len(each.answer)) for each in found] == [(202, None, kept)] * 2
+    assert len({request.client for request in place.requests()}) == (1 if size == kept else 2)
+
+
+def test_an_answer_is_not_unpacked(sender: Target, place: RecordingTarget) -> None:
+    """What a target compresses although nobody asked it to is kept as it came: no small answer becomes a large one."""
+    packed = gzip.compress(b"x" * 1_000_000)
+    place.always("/", Answer(200, [("Content-Encoding", "gzip")], packed))
+
+    found = outcome(sender, place.url("/"))
+
+    assert (found.status, found.answer) == (200, packed)
+    assert place.requests()[0].header("Accept-Encoding") == "identity"
+
+
+# When to come again.
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (503, [("Retry-After", "120")], 120),
+        (429, [("retry-after", "7")], 7),
+        (503, [("Retry-After", "Sat, 01 Jan 2000 00:01:30 GMT"), ("Date", "Sat, 01 Jan 2000 00:00:00 GMT")], 90),
+        (503, [("Retry-After", "Sat, 01 Jan 2000 00:01:30 GMT")], 0),
+        (503, [("Retry-After", "soon")], None),
+        (503, [], None),
+        (500, [("Retry-After", "120")], None),
+        (404, [("Retry-After", "120")], None),
+        (301, [("Retry-After", "120")], None),
+        (200, [("Retry-After", "120")], None),
+    ],
+)
+def test_a_busy_target_says_when_to_come_again(
+    status: int, headers: Headers, seconds: float | None, sender: Target, place: RecordingTarget
+) -> None:
+    """`Retry-After` counts with 429 and 503, and nothing of it is kept for the next answer."""
+    place.answers("/", [Answer(status, headers), Answer(503)])
+
+    found = outcome(sender, place.url("/")), outcome(sender, place.url("/"))
+
+    assert [each.retry_after for each in found] == [seconds, None]
+
+
+# Connections.
+
+
+def test_a_target_that_closes_without_saying_so(sender: Target, place: RecordingTarget) -> None:
+    """A connection that the target closed after its answer fails nothing that is sent later."""
+
+    class Closing(Answer):
+        def give(self, exchange: Exchange) -> None:
+            exchange.answer(200)
+            exchange.close_connection = True
+
+    place.always("/", Closing())
+
+    assert [outcome(sender, place.url("/")).status for _ in range(10)] == [200] * 10
+    assert len(place.requests()) == 10
+
+
+@pytest.mark.parametrize("silence", [Raw(), Reset()], ids=["closed", "reset"])
+def test_a_connection_that_dies_under_a_sending(silence: Answer, sender: Target, place: RecordingTarget) -> None:
+    """A used connection that ends without a byte is no failure: the same attempt is sent again, on a new one.
+
+    The target may get it twice, with the same delivery and attempt.
+    """
+    place.answers("/", [200, silence, 201])
+
+    found = [outcome(sender, place.url("/"), attempt=attempt) for attempt in (1, 2)]
+
+    assert [each.status for each in found] == [200, 201]
+    assert [(request.attempt, request.body) for request in place.requests()] == [
+        (1, b'{"a": 1}'),
+        (2, b'{"a": 1}'),
+        (2, b'{"a": 1}'),
+    ]
+
+
+def test_a_new_connection_that_dies_is_one_failure(sender: Target, place: RecordingTarget) -> None:
+    """Nothing is sent a second time where no connection was there before."""
+    place.always("/", Raw())
 
     assert outcome(sender, place.url("/")).failure is Failure.RESET
+    assert len(place.requests()) == 1
+
+
+def test_a_host_has_its_share_and_no_more(
+    make: Callable[[Limits], Target], place: RecordingTarget, target: RecordingTarget
+) -> None:
+    """Beyond what may be in flight to one host sendings wait, those to other hosts do not, and none is forgotten."""
+    held = Held(202)
+    place.always("/", held)
+    sender = make(replace(PATIENT, per_host=3))
+    many, other = [sending(place.url("/")) for _ in range(10)], sending(target.url("/"))
+
+    sender.start([*many, other])
+    first = outcomes(sender, 1)
+    until(lambda: not sender.wait(0.05) and len(place.requests()) >= 3, 30, "3 requests")
+    in_flight = len(place.requests()), len(sender)
+    held.release.set()
+    rest = outcomes(sender, 10)
+
+    assert list(first) == [other.key]
+    assert in_flight == (3, 10)
+    assert {key: each.status for key, each in rest.items()} == {each.key: 202 for each in many}
+
+
+def test_the_time_of_a_sending_begins_with_its_turn(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
+    """Whoever waits behind a silent sending is sent all the same, and has all of its time."""
+    place.always("/", Held())
+    sender = make(Limits(20, 0.5, per_host=1))
+
+    sender.start([sending(place.url("/"), attempt=attempt) for attempt in (1, 2, 3)])
+    found = outcomes(sender, 3)
+
+    assert [each.failure for each in found.values()] == [Failure.TIMEOUT] * 3
+    assert [request.attempt for request in place.requests()] == [1, 2, 3]
+
+
+def test_closing_gives_back_what_waits_for_its_turn(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
+    """What was not sent yet is named as well."""
+    place.always("/", Held())
+    sender = make(replace(PATIENT, per_host=1))
+    given = [sending(place.url("/")) for _ in range(5)]
+    sender.start(given)
+
+    assert sorted(map(str, sender.close())) == sorted(str(each.key) for each in given)
+
+
+def test_a_broken_url_does_not_stop_those_behind_it(http: HttpTarget) -> None:
+    """What waits behind sendings that can't be made has its turn."""
+    sender = HttpTarget(replace(PATIENT, per_host=1))
+    given = [sending("http://127.0.0.1:99999/") for _ in range(5)]
+
+    sender.start(given)
+    found = outcomes(sender, 5)
+
+    sender.close()
+    assert found.keys() == {each.key for each in given}
+    assert {each.failure for each in found.values()} == {Failure.HTTP}
+
+
+def test_few_connections_are_kept(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
+    """After many sendings at once only so many connections stay open."""
+    held = Held(200)
+    place.always("/", held)
+    sender = make(replace(PATIENT, connections=4))
+    sender.start([sending(place.url("/")) for _ in range(30)])
+    until(lambda: not sender.wait(0.05) and len(place.requests()) == 30, 30, "30 requests")
+
+    held.release.set()
+    outcomes(sender, 30)
+
+    until(lambda: (sender.wait(0), 0 < len(connections_to(place.port)) <= 4)[1], 30, "at most 4 connections")
+
+
+def connections_to(port: int) -> list[Any]:
+    """Return the open connections of this process to a port."""
+    found = psutil.Process().net_connections()
+    return [each for each in found if each.status == "ESTABLISHED" and each.raddr and each.raddr.port == port]
+
+
+def test_more_are_in_flight_than_select_can_watch(target: RecordingTarget) -> None:
+    """1,100 sendings to a silent host are all sent, and one to another host is answered beside them."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4096:
+        missing(f"no more than {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    sender = HttpTarget(Limits(20, 20, per_host=1100, connections=1200))
+    good = sending(target.url("/"))
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as silent:
+        port = silent.getsockname()[1]
+
+        sender.start([*(sending(f"http://127.0.0.1:{port}/") for _ in range(1100)), good])
+        found = outcomes(sender, 1)
+        until(lambda: not sender.wait(0.01) and len(connections_to(port)) > 1024, 20, "more than 1,024 connections")
+        broken = sender.close()
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [(key, each.status) for key, each in found.items()] == [(good.key, 200)]
+    assert len(broken) == 1100
+
+
+def test_nothing_is_left_open(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
+    """After 2,000 sendings that ended in every way no file is open that was not before, and handles were used again."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("open files are counted where Linux shows them")
+    place.always("/reset", Reset())
+    place.always("/cut", Raw(body=b"HTTP/1.1 200 OK\r\nContent-Le"))
+    place.always("/long", Answer(200, body=b"x" * 100_000))
+    place.always("/busy", Answer(503, [("Retry-After", "1")]))
+    scheme = place.origin.partition(":")[0]
+    urls = [place.url(path) for path in ("/", "/", "/", "/reset", "/cut", "/long", "/busy")]
+    urls += [f"{scheme}://127.0.0.1:{free_port()}/", "http://127.0.0.1:99999/", f"http://{'a' * 64}.invalid/"]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    sender = make(replace(PATIENT, connections=20))
+
+    for _ in range(40):
+        sender.start([sending(url, body=b"x" * 3000) for url in urls * 5])
+        outcomes(sender, 50)
+    handles = sum(isinstance(each, pycurl.Curl) for each in gc.get_objects())
+    sender.close()
+
+    assert handles <= 60
+    until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before, 30, "all to be closed")
+
+
+# HTTP/2.
+
+
+@pytest.fixture
+def sink() -> Iterator[NginxSink]:
+    """An nginx that offers HTTP/2 over TLS."""
+    if reason := NginxSink.available():
+        missing(reason)
+    if not pycurl.version_info()[4] & pycurl.VERSION_HTTP2:
+        missing("libcurl was built without HTTP/2 here")
+    with NginxSink() as started:
+        yield started
+
+
+def test_http_2_where_it_is_offered(sink: NginxSink) -> None:
+    """Over TLS the offer of HTTP/2 is taken, and many sendings share a connection; without TLS it is HTTP/1.1."""
+    sender = HttpTarget(replace(PATIENT, ca_file=str(sink.certificate)))
+    first = outcome(sender, f"{sink.tls_url}/said")
+    batch = [sending(f"{sink.tls_url}/said", body=b"x" * 3000) for _ in range(40)]
+
+    sender.start(batch)
+    found = outcomes(sender, 40)
+    plain = outcome(sender, f"{sink.url}/said")
+
+    sender.close()
+    said = [each.answer.split() for each in [first, *found.values()]]
+    assert {protocol for protocol, _connection, _number in said} == {b"HTTP/2.0"}
+    assert len({connection for _protocol, connection, _number in said}) == 1
+    assert plain.answer.startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize(
@@ -506,14 +847,30 @@ def test_cookies_are_not_kept(sender: Target, place: RecordingTarget) -> None:
 
 
 def test_nothing_of_one_sending_gets_into_the_next(sender: Target, place: RecordingTarget) -> None:
-    """A connection that is used again carries only what belongs to the new sending."""
+    """A handle and a connection that are used again carry only what belongs to the new sending."""
     auth = {"type": "header", "header": {"type": "Bearer", "credentials": "secret"}}
+    answer = Answer(503, [("Retry-After", "9"), ("Set-Cookie", "a=b")], b"said")
+    place.always("/first", answer)
+    place.always("/cut", Endless(200))
+    first, cut = {"auth": auth, "replay": 1, "body": b"x" * 100_000, "content_type": "text/x"}, {"auth": auth}
+    bare = []
 
-    outcome(sender, place.url("/first"), auth=auth, replay=1, body=b"x" * 100)
-    outcome(sender, place.url("/second"), body=b"")
+    for path, changes in (("/first?secret", first), ("/cut", cut), ("/named", {"url": "user:secret@"})):
+        url = place.url(path).replace("://", f"://{changes.pop('url', '')}")
+        outcome(sender, url, **changes)
+        bare.append(outcome(sender, place.url("/bare"), body=b""))
 
-    second = place.requests("/second")[0]
-    assert (second.header("Authorization"), second.header("Notifications-Replay"), second.body) == (None, None, b"")
+    requests = place.requests("/bare")
+    assert [(each.status, each.answer, each.retry_after) for each in bare] == [(200, b"", None)] * 3
+    assert [(request.body, request.query) for request in requests] == [(b"", "")] * 3
+    expected = {
+        ("Content-Type", "application/json"),
+        ("Content-Length", "0"),
+        ("Notifications-Delivery", "0f2a6d4e-1111-4222-8333-444455556666"),
+        ("Notifications-Attempt", "1"),
+    }
+    always = {"Host", "User-Agent", "Accept", "Accept-Encoding"}
+    assert [{each for each in request.headers if each[0] not in always} for request in requests] == [expected] * 3
 
 
 def test_only_these_headers_are_sent(sender: Target, place: RecordingTarget) -> None:

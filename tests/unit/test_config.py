@@ -70,6 +70,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "delivery.batch": ("10", 10),
     "delivery.lease": ("60", 60.0),
     "delivery.ca_file": ("/etc/ca.pem", "/etc/ca.pem"),
+    "delivery.max_response": ("2048", 2048),
+    "delivery.per_host": ("7", 7),
     "policy.types": ("org.pacifica.*, other", ("org.pacifica.*", "other")),
     "policy.timeout": ("3.5", 3.5),
     "policy.max_age": ("60", 60.0),

@@ -59,6 +59,15 @@ def test_only_410_is_permanent() -> None:
     assert statuses == [410]
 
 
+def test_what_counts_for_the_target() -> None:
+    """No connection, no TLS, no whole answer, and being busy say something about the target; other answers do not."""
+    failures = {failure for failure in Failure if Outcome(failure=failure).counts_for_target}
+    statuses = {status for status in range(100, 700) if Outcome.of_status(status, 0, b"").counts_for_target}
+
+    assert failures == {Failure.DNS, Failure.REFUSED, Failure.TLS, Failure.TIMEOUT, Failure.RESET}
+    assert statuses == {429, 503}
+
+
 @pytest.mark.parametrize("failure", list(Failure))
 def test_every_failure_has_a_reason(failure: Failure) -> None:
     """An attempt without an answer is no delivery and says why in words of its own."""

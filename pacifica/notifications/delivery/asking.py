@@ -71,10 +71,10 @@ class Questions:
         if asking:
             self._ask(asking)
 
-    def hear(self, seconds: float) -> None:
-        """Take up what the gate has said, waiting at most ``seconds`` for it."""
+    def hear(self) -> None:
+        """Take up what the gate has said."""
         if len(self._gate):
-            self._verdicts += self._gate.wait(seconds)  # type: ignore[arg-type]
+            self._verdicts += self._gate.wait(0)  # type: ignore[arg-type]
 
     def heed(self) -> None:
         """Keep what the gate said, and act on it; raises ``Unavailable``, and keeps it for the next call."""

@@ -12,6 +12,7 @@ from ..errors import Refused, Unavailable
 from ..gates import Gate, Verdict
 from ..retry import Outcome, State
 from ..targets import Sending, Target
+from ..transfer import Loop
 from .asking import Questions
 from .lanes import Lanes
 from .settling import LOG, Results, of_the_target
@@ -21,8 +22,8 @@ from .work import Result, Subscribers, Work
 _LOOK = 0.05
 #: Seconds between two looks for what a lost worker had.
 _LOOK_FOR_LOST = 1.0
-#: Seconds that one look for answers may take while something is under way.
-_LISTEN = 0.02
+#: Seconds for which answers are waited for while results wait to be written.
+_WRITE = 0.01
 #: Deliveries that may wait for the policy server, as a multiple of those that may be in flight.
 _QUESTIONS = 4
 #: A delivery that was claimed so often without being settled is sent while nothing else is in hand, and given up.
@@ -38,10 +39,11 @@ class Courier:
     written because the database is away are kept and written later.
     """
 
-    def __init__(self, settings: Settings, target: Target, gate: Gate) -> None:
-        """Take the settings, where to send, and whom to ask."""
+    def __init__(self, settings: Settings, target: Target, gate: Gate, loop: Loop) -> None:
+        """Take the settings, where to send, whom to ask, and the loop in which both wait."""
         self._settings = settings
         self._target = target
+        self._loop = loop
         self._lanes = Lanes(settings)
         self._subscribers = Subscribers(settings)
         self._events = _Events()
@@ -50,6 +52,7 @@ class Courier:
         self._sent: dict[Hashable, Work] = {}
         self._lost: Work | None = None
         self._only: Sequence[UUID] = ()
+        self._woken = False
         self._look_for_lost_at = 0.0
         self._renewed = time.monotonic()
 
@@ -72,11 +75,17 @@ class Courier:
             self._step()
             busy = bool(self._sent or self._results or self._questions.waiting)
             room = self._room()
-            if room > 0 and (not busy or time.monotonic() >= look_at):
+            if room > 0 and (not busy or self._woken or time.monotonic() >= look_at):
+                self._woken = False
                 claimed = self._claim(room)
                 look_at = 0.0 if claimed else time.monotonic() + _LOOK
                 if not (claimed or busy or self._lanes.more):
                     return
+
+    def wake(self) -> None:
+        """Let what is due be looked for at once; any thread may say so, as often as it likes."""
+        self._woken = True
+        self._loop.wake()
 
     def stop(self, grace: float) -> None:
         """Wait up to ``grace`` seconds for what is in hand; what is left is due again at once, for another worker."""
@@ -93,9 +102,11 @@ class Courier:
 
     def _step(self) -> None:
         """Hear what has come in, write it down, and keep what is still in hand."""
-        self._questions.hear(0.0 if len(self._target) else _LISTEN)
+        if self._sent or self._questions.waiting:
+            self._loop.wait(_WRITE if self._results else _LOOK)
+        self._questions.hear()
         if len(self._target):
-            ended = self._target.wait(_LISTEN)
+            ended = self._target.wait(0)
             failpoints.hit("answered" if ended else "sent")
             for key, outcome in ended:
                 self._attempted(self._sent.pop(key), outcome)

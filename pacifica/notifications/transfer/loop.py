@@ -64,15 +64,17 @@ class _Linux:
     def watch(self, sock: int, events: int, ready: Ready) -> None:
         # EPOLLIN is 1 like EVENT_READ, EPOLLOUT is 4.
         wanted = events & 1 | (events & 2) << 1
-        if sock in self._ready:
-            self._epoll.modify(sock, wanted)
-        else:
+        try:
             self._epoll.register(sock, wanted)
+        except FileExistsError:
+            self._epoll.modify(sock, wanted)
         self._ready[sock] = ready
 
     def forget(self, sock: int) -> None:
         if self._ready.pop(sock, None):
-            self._epoll.unregister(sock)
+            # Closed before it was forgotten: the system has forgotten it already.
+            with suppress(OSError):
+                self._epoll.unregister(sock)
 
     def poll(self, seconds: float) -> Iterator[tuple[Ready, int, int]]:
         for sock, events in self._epoll.poll(seconds):
