@@ -49,9 +49,7 @@ def courier(settings: Settings) -> Courier:
         min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file, per_host=4000
     )
     loop = transfer.Loop()
-    return Courier(
-        settings, targets.HttpTarget(sends, loop), gates.PolicyGate(settings.policy_url, asks, loop), loop
-    )
+    return Courier(settings, targets.HttpTarget(sends, loop), gates.PolicyGate(settings.policy_url, asks, loop), loop)
 
 
 class Runner:

@@ -59,6 +59,7 @@ class NewEvent:
             "time": self.event.time,
             "identity": self.identity,
             "origin": self.origin,
+            "starts": 0,
         }
 
 
@@ -227,6 +228,18 @@ class EventLog(BaseModel):
 #: It is due for routing at once.
 _INSERTION = Insertion(
     EventLog,
-    ("uuid", "jsondata", "content_type", "source", "event_id", "type", "subject", "time", "identity", "origin"),
+    (
+        "uuid",
+        "jsondata",
+        "content_type",
+        "source",
+        "event_id",
+        "type",
+        "subject",
+        "time",
+        "identity",
+        "origin",
+        "starts",
+    ),
     now=("created", "route_at"),
 )
