@@ -235,7 +235,7 @@ def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[str, str]]:
     elif rule == "pattern":
         yield "", f"must be {described or f'text that matches {wanted}'}"
     else:
-        yield "", error.message
+        yield "", f"must be {described}" if described else error.message
 
 
 def _kind(value: Any) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Failure(StrEnum):
@@ -83,11 +84,57 @@ class Schedule:
     delays: tuple[float, ...]
     jitter: float = 0.0
 
-    def after(self, attempt: int, outcome: Outcome, chance: Callable[[], float] = random.random) -> float | None:
-        """Give the seconds to wait after a failed attempt (from 1), or None when it was the last."""
+    def after(
+        self, attempt: int, outcome: Outcome, chance: Callable[[], float] = random.random, *, age: float = 0.0
+    ) -> float | None:
+        """Give the seconds to wait after a failed attempt (from 1), or None when it was the last; ``age`` is no matter.
+
+        The attempt is counted since the delivery was made or reopened, and so are the seconds of its age.
+        """
         if outcome.permanent or attempt > len(self.delays):
             return None
         return varied(self.delays[attempt - 1], self.jitter, chance)
+
+
+#: Attempts that a delivery is given at most, however short the time between them is.
+MOST_ATTEMPTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exponential:
+    """Delays that grow from ``base`` seconds by ``factor`` up to ``cap``, each varied by ``jitter`` of itself.
+
+    No attempt begins later than ``total`` seconds after the delivery was made or reopened.
+    """
+
+    base: float
+    factor: float = 2.0
+    cap: float = 3600.0
+    total: float = 86400.0
+    jitter: float = 0.0
+
+    def after(
+        self, attempt: int, outcome: Outcome, chance: Callable[[], float] = random.random, *, age: float = 0.0
+    ) -> float | None:
+        """Give the seconds to wait after a failed attempt (from 1) at that age, or None when it was the last."""
+        try:
+            delay = min(self.cap, self.base * self.factor ** (attempt - 1))
+        except OverflowError:
+            delay = self.cap
+        delay = varied(delay, self.jitter, chance)
+        over = outcome.permanent or attempt >= MOST_ATTEMPTS or age + delay > self.total
+        return None if over else delay
+
+
+def policy(members: Mapping[str, Any] | None, default: Schedule | Exponential) -> Schedule | Exponential:
+    """Give what a subscription's valid member ``retry`` says; where it says nothing, also of jitter, the default."""
+    if not members:
+        return default
+    jitter = float(members.get("jitter", default.jitter))
+    if "schedule" in members:
+        return Schedule(tuple(float(delay) for delay in members["schedule"]), jitter)
+    said = {name: float(members[name]) for name in ("base", "factor", "cap", "total") if name in members}
+    return Exponential(**said, jitter=jitter)
 
 
 def growing(times: int, longest: float, chance: Callable[[], float] = random.random) -> float:

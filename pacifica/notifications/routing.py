@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from uuid import UUID
 
-from . import jsonpath, orm
+from . import jsonpath, orm, owners
 from .config import Settings
 from .errors import InvalidJSONPath, OutOfTime
 from .matching import Index
@@ -25,6 +25,7 @@ class Router:
         bounds = bounds_of(settings)
         self._batch, self._lease, self._longest = matching.batch, settings.delivery.lease, matching.max_time
         self._index = Index(bounds, matching.max_time, self._failed)
+        self._lanes: dict[Hashable, str] = {}
         self._revision = -1
         self._event: UUID | None = None
         self._slowest = 0.0
@@ -52,6 +53,7 @@ class Router:
         revision, changed = orm.EventMatch.changed_since(self._revision)
         for row in changed:
             self._index.remove(row.uuid)
+            self._lanes.pop(row.uuid, None)
             if row.disabled is None and row.deleted is None:
                 self._take_up(row)
         self._revision = revision
@@ -59,6 +61,7 @@ class Router:
     def _take_up(self, row: orm.EventMatch) -> None:
         try:
             self._index.add(row.uuid, row.jsonpath)
+            self._lanes[row.uuid] = row.lane
         except InvalidJSONPath as error:
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", row.uuid, error)
 
@@ -92,7 +95,7 @@ class Router:
             LOG.info("event.routed event=%s revision=%s matches=%s", uuid, self._revision, matches)
         for subscription, reason in self._runaways.items():
             self._index.remove(subscription)
-            orm.disable(subscription, reason)
+            orm.disable(subscription, reason, tell=owners.disabled)
             LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
         self._runaways.clear()
         return sum(matches for _uuid, matches in routed)
@@ -104,7 +107,8 @@ class Router:
         with orm.transaction():
             for event, subscriptions in matched:
                 if event.finish_routing(self._revision):
-                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, subscriptions)))  # type: ignore[arg-type]
+                    lanes = {subscription: self._lanes[subscription] for subscription in subscriptions}
+                    routed.append((event.uuid, orm.EventLogMatch.add(event.uuid, lanes)))  # type: ignore[arg-type]
         return routed
 
     def _failed(self, key: Hashable, error: Exception) -> None:

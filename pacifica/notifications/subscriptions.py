@@ -8,113 +8,20 @@ from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import documents, events, jsonpath
+from . import documents, events, jsonpath, retry
 from .errors import InvalidJSONPath, InvalidSubscription
 from .globals import MASK
+from .members import READ_ONLY, REQUIRED, SCHEMA, VERSION, WRITABLE
 
-WRITABLE = ("name", "jsonpath", "target_url", "extensions", "auth", "disabled")
-READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
-REQUIRED = ("name", "jsonpath", "target_url")
-VERSION = "v0.1"
 #: What a user is called: visible ASCII without the comma, with which servers join headers that were sent twice.
 USER = re.compile(r"[!-+\--~]{1,255}")
 #: Members that are left alone when a PUT says what they are.
 _GIVEN = frozenset((*READ_ONLY, "disabled"))
 
-_TIME = {"type": ["string", "null"], "format": "date-time"}
-#: RFC 9110, section 5.6.2.
-_SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-
-_AUTH = {
-    "type": "object",
-    "properties": {
-        "type": {"enum": ["basic", "header"]},
-        "basic": {
-            "type": "object",
-            "required": ["username", "password"],
-            "properties": {
-                "username": {
-                    "type": "string",
-                    "maxLength": 1024,
-                    "pattern": r"^[^:\u0000-\u001f\u007f]*$",
-                    "description": "text without a colon or control characters (RFC 7617, section 2)",
-                },
-                "password": {
-                    "type": "string",
-                    "maxLength": 4096,
-                    "pattern": r"^[^\u0000-\u001f\u007f]*$",
-                    "description": "text without control characters (RFC 7617, section 2)",
-                },
-            },
-            "additionalProperties": False,
-        },
-        "header": {
-            "type": "object",
-            "required": ["type", "credentials"],
-            "properties": {
-                "type": {
-                    "type": "string",
-                    "maxLength": 64,
-                    "pattern": _SCHEME,
-                    "description": "an authentication scheme such as Bearer (RFC 9110, section 11.1)",
-                },
-                "credentials": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 8192,
-                    "pattern": r"^[\u0020-\u007e]+$",
-                    "description": "visible ASCII characters and spaces",
-                },
-            },
-            "additionalProperties": False,
-        },
-    },
-    "allOf": [
-        {
-            "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
-            "then": {"required": [kind]},
-        }
-        for kind in ("basic", "header")
-    ],
-    "dependentRequired": {"basic": ["type"], "header": ["type"]},
-    "additionalProperties": False,
-}
-
-_PROPERTIES: dict[str, Any] = {
-    "uuid": {"type": "string", "format": "uuid"},
-    "name": {"type": "string", "minLength": 1, "maxLength": 255},
-    "jsonpath": {"type": "string", "minLength": 1},
-    "user": {"type": "string"},
-    "disabled": _TIME,
-    "error": {"type": ["string", "null"]},
-    "target_url": {"type": "string", "minLength": 1, "maxLength": 2048},
-    "version": {"type": "string"},
-    "extensions": {"type": "object"},
-    "auth": _AUTH,
-    "created": {"type": "string", "format": "date-time"},
-    "updated": {"type": "string", "format": "date-time"},
-    "deleted": _TIME,
-}
-_PROPERTIES |= {name: _PROPERTIES[name] | {"readOnly": True} for name in READ_ONLY}
-
-#: What ``POST /eventmatch`` takes; the definition has all the members that an answer has.
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "Subscription",
-    "$ref": "#/definitions/eventmatch",
-    "required": list(REQUIRED),
-    "properties": {
-        "uuid": False,
-        "user": False,
-        "created": False,
-        "updated": False,
-        "deleted": False,
-        "version": {"const": VERSION},
-        "error": {"type": "null"},
-    },
-    "definitions": {"eventmatch": {"type": "object", "properties": _PROPERTIES, "additionalProperties": False}},
-}
+_PORTS = {"http": 80, "https": 443}
+#: Characters of a place; a name that resolves has 253.
+_LONGEST_PLACE = 300
 
 _MEMBERS = documents.validator(SCHEMA["definitions"]["eventmatch"])
 
@@ -147,8 +54,13 @@ def validate(
     if "auth" in wanted and not any(pointer.startswith("/auth") for pointer in faults):
         wanted["auth"], unmasked = _unmask(wanted["auth"], (stored or {}).get("auth") or {})
         faults |= unmasked
+    if "retry" in wanted and not any(pointer.startswith("/retry") for pointer in faults):
+        faults |= _retry_faults(wanted["retry"])
     if faults:
         raise InvalidSubscription(faults)
+    if (wanted.get("limits") or {}).get("in_flight"):
+        # JSON has one sort of numbers: 2.0 is a whole one.
+        wanted["limits"] = wanted["limits"] | {"in_flight": int(wanted["limits"]["in_flight"])}
     if "disabled" in wanted:
         wanted["disabled"] = wanted["disabled"] is not None
     return wanted
@@ -218,6 +130,22 @@ def target_faults(text: str) -> list[str]:
     return []
 
 
+def place(target_url: str) -> str:
+    """Give the scheme, host and port of a target, such as ``https://example.com:443``; equal ones are one target.
+
+    A URL that names none, as an old row may have it, gives the empty text: nothing can be sent there.
+    """
+    try:
+        parts = urlsplit(target_url)
+        host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            host = f"[{IPv6Address(host)}]"
+    except ValueError:
+        return ""
+    found = f"{parts.scheme}://{host}:{port or _PORTS.get(parts.scheme)}"
+    return found if host and parts.scheme in _PORTS and len(found) <= _LONGEST_PLACE else ""
+
+
 def _is_host(place: str, host: str) -> bool:
     """Tell whether a host is one name in ASCII or one address, so that every program reads the same one."""
     try:
@@ -228,6 +156,16 @@ def _is_host(place: str, host: str) -> bool:
         return bool(_NAME.fullmatch(host)) and bool(host.encode("idna"))
     except ValueError:
         return False
+
+
+def _retry_faults(sent: Mapping[str, Any] | None) -> dict[str, str]:
+    """Find what each member of ``retry`` by itself does not show: delays that begin beyond their longest."""
+    policy = retry.policy(sent, retry.Schedule(()))
+    if isinstance(policy, retry.Schedule) or policy.cap >= policy.base:
+        return {}
+    if sent and "cap" in sent:
+        return {"/retry/cap": f"must be at least base, which is {policy.base:g}"}
+    return {"/retry/base": f"must be at most cap, which is {policy.cap:g} unless it is sent"}
 
 
 def _unmask(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -37,8 +37,13 @@ def deliveries(count: int = 1, owner: EventMatch | None = None) -> list[EventLog
     made = [stored() for _ in range(count)]
     with orm.transaction():
         for uuid in made:
-            EventLogMatch.add(uuid, [owner.uuid])
+            EventLogMatch.add(uuid, lanes(owner))
     return EventLogMatch.of_events(made)
+
+
+def lanes(*subscriptions: EventMatch) -> dict[UUID, str]:
+    """Return subscriptions as a delivery is added to them."""
+    return {row.uuid: row.lane for row in subscriptions}
 
 
 class Broken(Exception):

@@ -16,7 +16,7 @@ from pacifica.notifications import orm
 from pacifica.notifications.orm import DeliveryAttempt, EventLog, EventLogMatch, Settlement
 from pacifica.notifications.retry import Failure, Outcome, State
 
-from .rows import again, at_once, broken_off, deliveries, stored, subscription
+from .rows import again, at_once, broken_off, deliveries, lanes, stored, subscription
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -65,11 +65,11 @@ def test_an_event_goes_to_a_subscription_once() -> None:
     first, second, third = (row.uuid for row in rows)
 
     counts = [
-        EventLogMatch.add(event, [first, second]),
-        EventLogMatch.add(event, [first, second, third]),
-        EventLogMatch.add(event, []),
-        EventLogMatch.add(event, [first], replay=1),
-        EventLogMatch.add(event, [first], replay=1),
+        EventLogMatch.add(event, lanes(*rows[:2])),
+        EventLogMatch.add(event, lanes(*rows)),
+        EventLogMatch.add(event, {}),
+        EventLogMatch.add(event, lanes(rows[0]), replay=1),
+        EventLogMatch.add(event, lanes(rows[0]), replay=1),
     ]
 
     assert counts == [2, 1, 0, 1, 0]
@@ -83,7 +83,7 @@ def test_an_event_goes_to_a_subscription_once() -> None:
 
 def test_many_that_route_the_same_event_at_once_make_each_delivery_once() -> None:
     """However many workers add the matches of an event, each delivery is made by one of them."""
-    event, subscriptions = stored(), [subscription().uuid for _ in range(30)]
+    event, subscriptions = stored(), lanes(*(subscription() for _ in range(30)))
 
     counts = at_once([partial(EventLogMatch.add, event, subscriptions)] * 8)
 
@@ -96,7 +96,7 @@ def test_an_event_may_match_very_many() -> None:
     copies = [owner.__data__ | {"uuid": uuid4()} for _ in range(1200)]
     orm.EventMatch.insert_many(copies).execute()
 
-    assert EventLogMatch.add(event, [copy["uuid"] for copy in copies]) == 1200
+    assert EventLogMatch.add(event, {copy["uuid"]: owner.lane for copy in copies}) == 1200
 
 
 # Claimed.
@@ -550,6 +550,6 @@ def test_a_delivery_needs_its_event_and_its_subscription() -> None:
     [row] = deliveries()
 
     with pytest.raises(peewee.IntegrityError):
-        EventLogMatch.add(uuid4(), [row.event_match_id])
+        EventLogMatch.add(uuid4(), {row.event_match_id: row.lane})
     with pytest.raises(peewee.IntegrityError):
         EventLog.delete().where(EventLog.uuid == row.event_log_id).execute()

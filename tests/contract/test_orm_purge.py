@@ -13,7 +13,7 @@ from pacifica.notifications import orm
 from pacifica.notifications.orm import DeliveryAttempt, EventLog, EventLogMatch, GateAnswer, Purge, Settlement
 from pacifica.notifications.retry import Outcome, State
 
-from .rows import at_once, deliveries, event, stored, subscription
+from .rows import at_once, deliveries, event, lanes, stored, subscription
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -91,7 +91,7 @@ def test_what_is_not_finished_is_left_and_counted() -> None:
     """Events that are not routed, or have one pending delivery among others, stay unless forced."""
     done = finished(2)
     pending = finished(1, State.PENDING)
-    EventLogMatch.add(done[1], [subscription().uuid])
+    EventLogMatch.add(done[1], lanes(subscription()))
     unrouted = stored()
 
     assert Purge((), later(), force=False).count() == (1, 3)
@@ -143,7 +143,7 @@ def test_work_goes_on_while_events_are_removed() -> None:
                 for row in EventLog.claim_unrouted(10, LONG):
                     with orm.transaction():
                         if row.finish_routing(1):
-                            made += EventLogMatch.add(row.uuid, [owner.uuid])
+                            made += EventLogMatch.add(row.uuid, lanes(owner))
                 claimed = EventLogMatch.claim_due(10, LONG)
                 with orm.transaction():
                     outcome = Outcome(status=200)
@@ -228,7 +228,7 @@ def test_an_event_stays_as_long_as_a_delivery_of_it() -> None:
 def test_what_is_not_finished_stays_for_ever() -> None:
     """A pending delivery, and an event that is not routed, are never too old; nor is what they hang on."""
     (both,) = finished(1)
-    EventLogMatch.add(both, [subscription().uuid])
+    EventLogMatch.add(both, lanes(subscription()))
     (pending,) = finished(1, State.PENDING)
     unrouted = stored()
     aged(both, accepted=400 * DAY)

@@ -344,6 +344,9 @@ WRONG_TYPES: dict[str, list[object]] = {
     "target_url": [None, 1, True, [NOWHERE], {}],
     "extensions": [None, "x", 1, [], [["a", 1]]],
     "disabled": [1764000000, True, False, [], {}],
+    "retry": ["5", 5, True, [5]],
+    "limits": ["5", 5, False, [{}]],
+    "ordered": [None, 1, "true", {}],
 }
 
 NO_OBJECT: list[object] = [[], "x", 1, 1.5, True, None]

@@ -16,6 +16,7 @@ import pytest
 
 from pacifica.notifications import orm
 from pacifica.notifications.errors import Unavailable
+from pacifica.notifications.subscriptions import place
 from tests.support.doors import Doors
 from tests.support.factories import make_event, make_event_1_0
 from tests.support.servers import MariaDB, PostgreSQL
@@ -391,7 +392,7 @@ def test_old_bodies_hurt_only_themselves(doors: Doors, target: RecordingTarget, 
     plain = doors.subscribe(target.url("/plain"))
     with orm.session():
         row = orm.EventLog.create(jsondata=body, created=orm.now(), routed=orm.now())
-        orm.EventLogMatch.add(row.uuid, [with_extensions, plain])
+        orm.EventLogMatch.add(row.uuid, dict.fromkeys([with_extensions, plain], place(target.url())))
 
     doors.deliver()
 

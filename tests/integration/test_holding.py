@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from pacifica.notifications import orm
+from pacifica.notifications.subscriptions import place
 from tests.support.doors import LONG_AGO, Doors
 from tests.support.factories import make_event
 from tests.support.processes import Service
@@ -250,7 +251,7 @@ def test_delivery_made_while_deleting_is_cancelled(doors: Doors, target: Recordi
     event = doors.accept()
     doors.delete(subscription)
     with orm.session():
-        orm.EventLogMatch.add(event, [subscription])
+        orm.EventLogMatch.add(event, {subscription: place(target.url())})
 
     doors.deliver()
 

@@ -138,12 +138,12 @@ def test_schemas_are_published(service: Watched, path: str, schema: dict[str, An
 
 
 def test_schema_of_subscriptions_has_its_old_shape(service: Watched) -> None:
-    """The schema refers to a definition with the thirteen members and the shapes of `auth`."""
+    """The schema refers to a definition with the thirteen members, those added since, and the shapes of `auth`."""
     schema = service.get("/schemas/eventmatch").json()
 
     assert schema["$ref"] == "#/definitions/eventmatch"
     properties = schema["definitions"]["eventmatch"]["properties"]
-    assert sorted(properties) == sorted(MEMBERS)
+    assert sorted(properties) == sorted([*MEMBERS, "retry", "limits", "ordered"])
     assert set(properties["auth"]["properties"]) == {"type", "basic", "header"}
 
 

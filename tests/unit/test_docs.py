@@ -26,9 +26,9 @@ import pytest
 import requests
 from cherrypy.lib import reprconf
 
-from pacifica.notifications import config, documents, errors, events, jsonpath, orm, subscriptions, tasks
+from pacifica.notifications import config, documents, errors, events, jsonpath, members, orm, subscriptions, tasks
 from pacifica.notifications import globals as names
-from pacifica.notifications.orm.eventmatch import MEMBERS
+from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
 from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch
 
@@ -253,7 +253,7 @@ def check_value(value: Any, changed: bool = False) -> None:
         events.parse(json.dumps(value).encode())
     elif shown >= {"jsonpath", "uuid"}:
         assert list(value) == MEMBERS
-        checker = documents.validator(subscriptions.SCHEMA["definitions"]["eventmatch"])
+        checker = documents.validator(members.SCHEMA["definitions"]["eventmatch"])
         assert documents.faults(checker, value) == {}
         jsonpath.parse(value["jsonpath"])
     elif "jsonpath" in shown or changed:
@@ -500,7 +500,7 @@ def test_rest_page_has_every_place_and_status() -> None:
     places = ["/receive", "/eventmatch", "/health/live", "/health/ready", "/schemas/event", "/schemas/eventmatch"]
     statuses = [str(int(status)) for status in answers._STATUS.values()]
 
-    for word in [*places, *eventmatch._PARAMETERS, *MEMBERS, names.HINT_HEADER, "Notifications-Hint"]:
+    for word in [*places, *eventmatch._PARAMETERS, *MEMBERS, *ADDED, names.HINT_HEADER, "Notifications-Hint"]:
         assert f"`{word}`" in page, word
     for status in [*statuses, "404", "405", "500"]:
         assert re.search(rf"^\| {status} \|", page, re.M), status

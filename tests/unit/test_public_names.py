@@ -79,14 +79,14 @@ def test_the_application_has_its_shape() -> None:
 
 
 def test_the_schema_of_subscriptions_keeps_its_shape() -> None:
-    """`json_schema` refers to its definition, which has the thirteen members and the shapes of `auth`."""
+    """`json_schema` refers to its definition, which has the thirteen members, those added since, and `auth`."""
     schema = rest.EventMatch.json_schema
 
     jsonschema.Draft202012Validator.check_schema(schema)
     definition = schema["definitions"]["eventmatch"]
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$ref"] == "#/definitions/eventmatch"
-    assert list(definition["properties"]) == MEMBERS
+    assert list(definition["properties"]) == [*MEMBERS, "retry", "limits", "ordered"]
     shapes = definition["properties"]["auth"]["properties"]
     assert shapes["type"]["enum"] == ["basic", "header"]
     assert set(shapes["basic"]["properties"]) == {"username", "password"}

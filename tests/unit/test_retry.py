@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacifica.notifications.retry import Failure, Outcome, Schedule, State, growing, varied
+from pacifica.notifications.retry import (
+    MOST_ATTEMPTS,
+    Exponential,
+    Failure,
+    Outcome,
+    Schedule,
+    State,
+    growing,
+    policy,
+    varied,
+)
 
 HTTP = Outcome(status=500, failure=Failure.HTTP)
 #: Chance at its ends and in the middle.
@@ -89,6 +101,101 @@ def test_delays_are_varied_by_their_share() -> None:
     schedule = Schedule((100,), jitter=0.2)
 
     assert [schedule.after(1, HTTP, chance) for chance in (LEAST, MIDDLE, MOST)] == [80, 100, 120]
+
+
+def test_the_age_is_no_matter_to_a_schedule() -> None:
+    """A schedule ends with its last delay, however old the delivery is."""
+    assert Schedule((5, 30)).after(2, HTTP, age=1e9) == 30
+
+
+def test_delays_grow_by_their_factor_to_the_cap() -> None:
+    """Each delay is the last one times the factor, and none is longer than the cap."""
+    doubled = Exponential(base=5, cap=3600)
+    halves = Exponential(base=2, factor=1.5, cap=10)
+    even = Exponential(base=60, factor=1, cap=60)
+
+    assert [doubled.after(attempt, HTTP) for attempt in (1, 2, 3, 10, 11, 12)] == [5, 10, 20, 2560, 3600, 3600]
+    assert [halves.after(attempt, HTTP) for attempt in (1, 2, 3, 4, 5, 6)] == [2, 3, 4.5, 6.75, 10, 10]
+    assert [even.after(attempt, HTTP) for attempt in (1, 2, 1000)] == [60, 60, 60]
+    assert Exponential(base=1, factor=1000, cap=7).after(MOST_ATTEMPTS - 1, HTTP) == 7
+
+
+def test_growing_delays_end_with_the_age() -> None:
+    """An attempt that would begin after the total is not made, one at its end is."""
+    policy = Exponential(base=5, cap=3600, total=100)
+
+    assert policy.after(3, HTTP, age=80) == 20
+    assert policy.after(3, HTTP, age=80.001) is None
+    assert Exponential(base=5, total=0).after(1, HTTP) is None
+    # With the factor's and the cap's defaults, at once after each: how many there are in a day.
+    day, age, attempt = Exponential(base=5), 0.0, 1
+    while (delay := day.after(attempt, HTTP, MIDDLE, age=age)) is not None:
+        age, attempt = age + delay, attempt + 1
+    assert (attempt, age) == (33, 5 * (2**10 - 1) + 22 * 3600)
+
+
+def test_growing_delays_are_varied_by_their_share() -> None:
+    """Jitter varies a delay after the cap, and counts for the age."""
+    policy = Exponential(base=100, cap=100, total=110, jitter=0.2)
+
+    assert [policy.after(1, HTTP, chance) for chance in (LEAST, MIDDLE, MOST)] == [80, 100, None]
+
+
+def test_410_ends_growing_delays() -> None:
+    """A target that never wants anything again is not asked again."""
+    assert Exponential(base=5).after(1, Outcome.of_status(410, 0, b"")) is None
+
+
+def test_attempts_are_bounded_however_short_the_delays_are() -> None:
+    """Nobody lets the service try for ever."""
+    hasty = Exponential(base=1e-9, factor=1)
+
+    assert hasty.after(MOST_ATTEMPTS - 1, HTTP) == 1e-9
+    assert hasty.after(MOST_ATTEMPTS, HTTP) is None
+
+
+DEFAULT = Schedule((5, 30), jitter=0.2)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (None, DEFAULT),
+        ({}, DEFAULT),
+        ({"schedule": []}, Schedule((), 0.2)),
+        ({"schedule": [1, 2.5], "jitter": 0}, Schedule((1.0, 2.5), 0.0)),
+        ({"base": 5}, Exponential(5.0, 2.0, 3600.0, 86400.0, 0.2)),
+        (
+            {"base": 5, "factor": 3, "cap": 60, "total": 600, "jitter": 0.5},
+            Exponential(5.0, 3.0, 60.0, 600.0, 0.5),
+        ),
+    ],
+)
+def test_a_subscription_has_a_policy_of_its_own(members: Any, expected: Schedule | Exponential) -> None:
+    """What a subscription says is its policy; what it does not say is the default's."""
+    assert policy(members, DEFAULT) == expected
+    assert policy(members, Exponential(7, jitter=0.2)) == (expected if members else Exponential(7, jitter=0.2))
+
+
+def test_a_policy_reckons_in_fractions() -> None:
+    """Whole numbers in JSON are no whole numbers here: their powers would be as long as a book."""
+    growing_delays = policy({"base": 1, "factor": 1000, "cap": 10}, DEFAULT)
+
+    assert growing_delays.after(MOST_ATTEMPTS - 1, HTTP, MIDDLE) == 10
+
+
+@given(st.floats(1e-9, 1e9), st.floats(1, 1000), st.floats(0, 0.9), st.integers(1, MOST_ATTEMPTS), st.floats(0, 1))
+def test_no_growing_delay_leaves_its_range(
+    base: float, factor: float, jitter: float, attempt: int, chance: float
+) -> None:
+    """Whatever the members are, a delay is a number from nothing to the cap and its jitter."""
+    found = Exponential(base, factor, cap=1e9, total=1e10, jitter=jitter).after(attempt, HTTP, lambda: chance)
+
+    if attempt == MOST_ATTEMPTS:
+        assert found is None
+    else:
+        assert found is not None
+        assert 0 <= found <= 1e9 * (1 + jitter) * 1.001
 
 
 @given(st.floats(0, 1e6), st.floats(0, 0.9), st.floats(0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jsonschema
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacifica.notifications import jsonpath, subscriptions
+from pacifica.notifications import jsonpath, members, subscriptions
 from pacifica.notifications.errors import InvalidSubscription
 from tests.support.factories import ABSENT, make_subscription
 from tests.support.values import objects, values
@@ -107,7 +108,7 @@ def test_the_two_harmless_members_have_no_other_value(name: str, value: str | No
 
 @pytest.mark.parametrize("name", ["Name", "uid", "targetUrl", "jsonPath", "", "a/b"])
 def test_an_unknown_key_is_named(name: str) -> None:
-    """A key that is none of the thirteen is refused, in a new subscription and in a change."""
+    """A key that is none of the members is refused, in a new subscription and in a change."""
     pointer = f"/{name.replace('/', '~1')}"
 
     assert "is not a member that can be sent" in faults(make_subscription(**{name: 1}))[pointer]
@@ -244,6 +245,111 @@ def test_other_auth_is_refused_with_its_place(auth: dict[str, Any], pointer: str
     assert list(faults(make_subscription(auth=auth))) == [pointer]
 
 
+RETRIES: list[dict[str, Any]] = [
+    {"schedule": []},
+    {"schedule": [0, 0.5, 1e9], "jitter": 0},
+    {"base": 1e-9},
+    {"base": 3600},
+    {"base": 5, "factor": 1, "cap": 5, "total": 0, "jitter": 0.9},
+    {"base": 1e9, "factor": 1000, "cap": 1e9, "total": 1e9},
+]
+LIMITS: list[dict[str, Any]] = [{"in_flight": 1}, {"rate": 0.0001}, {"in_flight": 10_000, "rate": 1_000_000}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("retry", value) for value in (None, {}, *RETRIES)),
+        *(("limits", value) for value in (None, {}, *LIMITS)),
+        ("ordered", True),
+        ("ordered", False),
+    ],
+)
+def test_how_it_is_sent_may_be_said(name: str, value: Any) -> None:
+    """A schedule or growing delays, limits, an order: each by itself, within its bounds, in a change too."""
+    assert subscriptions.validate(make_subscription(**{name: value}))[name] == value
+    assert subscriptions.validate({name: value}, STORED) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("retry", [], {"/retry": "must be an object or null, not an array"}),
+        ("retry", {"jitter": 0.5}, {"/retry": "must be an object with schedule or base"}),
+        ("retry", {"factor": 2}, {"/retry": "must be an object with schedule or base"}),
+        ("retry", {"schedule": 5}, {"/retry/schedule": "must be an array, not an integer"}),
+        ("retry", {"schedule": None}, {"/retry/schedule": "must be an array, not null"}),
+        (
+            "retry",
+            {"schedule": [5, 30, 120, -1, True, "5", 1_000_000_001]},
+            {
+                "/retry/schedule/3": "must be seconds from 0 to 1,000,000,000",
+                "/retry/schedule/4": "must be a number, not true",
+                "/retry/schedule/5": "must be a number, not a string",
+                "/retry/schedule/6": "must be seconds from 0 to 1,000,000,000",
+            },
+        ),
+        (
+            "retry",
+            {"schedule": [1] * 101},
+            {"/retry/schedule": "must be the seconds before the second, third, … attempt, at most 100 of them"},
+        ),
+        (
+            "retry",
+            {"schedule": [5], "base": 5, "cap": 5, "factor": 2, "total": 5},
+            {f"/retry/{other}": "must be left out beside schedule" for other in ("base", "cap", "factor", "total")},
+        ),
+        (
+            "retry",
+            {"base": 0, "factor": 0.9, "cap": 1e10, "total": -1, "jitter": 0.91, "steps": 3},
+            {
+                "/retry/base": "must be seconds above 0, at most 1,000,000,000",
+                "/retry/factor": "must be a number from 1 to 1,000",
+                "/retry/cap": "must be seconds above 0, at most 1,000,000,000",
+                "/retry/total": "must be seconds from 0 to 1,000,000,000",
+                "/retry/jitter": "must be a number from 0 to 0.9",
+                "/retry/steps": "is not a member that can be sent; known are base, cap, factor, jitter, schedule,"
+                " total",
+            },
+        ),
+        ("retry", {"base": 50, "cap": 40}, {"/retry/cap": "must be at least base, which is 50"}),
+        ("retry", {"base": 3601}, {"/retry/base": "must be at most cap, which is 3600 unless it is sent"}),
+        ("limits", 3, {"/limits": "must be an object or null, not an integer"}),
+        (
+            "limits",
+            {"in_flight": 0, "rate": 0, "burst": 2},
+            {
+                "/limits/in_flight": "must be a whole number from 1 to 10,000",
+                "/limits/rate": "must be deliveries in a second, from 0.0001 to 1,000,000",
+                "/limits/burst": "is not a member that can be sent; known are in_flight, rate",
+            },
+        ),
+        (
+            "limits",
+            {"in_flight": 1.5, "rate": True},
+            {
+                "/limits/in_flight": "must be an integer, not a number",
+                "/limits/rate": "must be a number, not true",
+            },
+        ),
+        ("limits", {"in_flight": 10**30}, {"/limits/in_flight": "must be a whole number from 1 to 10,000"}),
+        ("ordered", None, {"/ordered": "must be true or false, not null"}),
+        ("ordered", 1, {"/ordered": "must be true or false, not an integer"}),
+    ],
+)
+def test_how_it_can_not_be_sent_is_named(name: str, value: Any, found: dict[str, str]) -> None:
+    """Every fault of the way in which it is to be sent is named with its place, in a new one and in a change."""
+    assert faults(make_subscription(**{name: value})) == found
+    assert faults({name: value}, STORED) == found
+
+
+def test_a_whole_number_may_be_written_with_a_fraction() -> None:
+    """JSON has one sort of numbers: 2.0 in flight are two."""
+    found = subscriptions.validate(make_subscription(limits={"in_flight": 2.0}))["limits"]["in_flight"]
+
+    assert (found, type(found)) == (2, int)
+
+
 # Changes.
 
 
@@ -369,7 +475,7 @@ def test_bounds_come_from_the_caller() -> None:
 
 
 @given(
-    st.dictionaries(st.sampled_from([*subscriptions.WRITABLE, *subscriptions.READ_ONLY, "other"]), values),
+    st.dictionaries(st.sampled_from([*members.WRITABLE, *members.READ_ONLY, "other"]), values),
     st.booleans(),
 )
 def test_any_body_is_valid_or_refused(body: dict[str, Any], change: bool) -> None:
@@ -378,9 +484,61 @@ def test_any_body_is_valid_or_refused(body: dict[str, Any], change: bool) -> Non
         found = subscriptions.validate(body, STORED if change else None)
     except InvalidSubscription as error:
         named = {pointer.split("/")[1] for pointer in error.faults}
-        assert named <= body.keys() | set(subscriptions.REQUIRED)
+        assert named <= body.keys() | set(members.REQUIRED)
     else:
         assert found.keys() <= body.keys()
+
+
+# Places.
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://www.example.com", "http://www.example.com:80"),
+        ("https://www.example.com/a:1/b?c=d://e", "https://www.example.com:443"),
+        ("HTTPS://Example.COM:8443/A", "https://example.com:8443"),
+        ("http://example.com:080", "http://example.com:80"),
+        ("http://example.com:/", "http://example.com:80"),
+        ("http://[::1]:65535/a", "http://[::1]:65535"),
+        ("http://[2001:DB8:0:0::1]/", "http://[2001:db8::1]:80"),
+        ("http://user:password@example.com/", "http://example.com:80"),
+        ("http://bücher.example/", "http://bücher.example:80"),
+    ],
+)
+def test_a_place_is_scheme_host_and_port(url: str, place: str) -> None:
+    """Whatever else a URL says, the same place is written in one way, with its port and no secret."""
+    assert subscriptions.place(url) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "www.example.com",
+        "ftp://example.com/",
+        "mailto:me@example.com",
+        "http://",
+        "http://:80/",
+        "http://example.com:65536/",
+        "http://example.com:port/",
+        "http://[::1/",
+        "http://[not-an-address]/",
+        "http://" + "a." * 200 + "example/",
+    ],
+)
+def test_what_names_no_target_has_no_place(url: str) -> None:
+    """A URL of an old row to which nothing can be sent has the empty place."""
+    assert subscriptions.place(url) == ""
+
+
+@given(st.text() | st.text(alphabet="htps:/[]@%.1aé\\#?\0 ").map("http://{}".format))
+def test_any_text_has_a_place(text: str) -> None:
+    """No text makes it fail, and what it gives has room in a lane."""
+    found = subscriptions.place(text)
+
+    assert len(found) <= 300
+    assert found == "" or re.fullmatch(r"https?://.+:\d+", found, re.S)
 
 
 # Hints, and the schema that is published.
@@ -401,6 +559,15 @@ def test_extensions_that_1_0_events_cannot_carry_get_a_hint() -> None:
         (make_subscription(auth={}, extensions={}, disabled=None, error=None, version="v0.1"), True),
         (make_subscription(auth=BASIC), True),
         (make_subscription(auth=HEADER), True),
+        *((make_subscription(retry=retry), True) for retry in (None, {}, *RETRIES)),
+        *((make_subscription(limits=limits, ordered=True), True) for limits in (None, {}, *LIMITS)),
+        (make_subscription(retry={"jitter": 0.5}), False),
+        (make_subscription(retry={"schedule": [5], "base": 5}), False),
+        (make_subscription(retry={"schedule": [5], "total": 5}), False),
+        (make_subscription(retry={"schedule": [-1]}), False),
+        (make_subscription(limits={"in_flight": 0}), False),
+        (make_subscription(limits={"rate": 0}), False),
+        (make_subscription(ordered=None), False),
         (make_subscription(name=ABSENT), False),
         (make_subscription(auth={"type": "basic"}), False),
         (make_subscription(uuid=STORED["uuid"]), False),
@@ -413,7 +580,7 @@ def test_extensions_that_1_0_events_cannot_carry_get_a_hint() -> None:
 )
 def test_the_published_schema_says_the_same(body: dict[str, Any], valid: bool) -> None:
     """The schema that clients can check with takes and refuses what the service does."""
-    assert jsonschema.Draft202012Validator(subscriptions.SCHEMA).is_valid(body) == valid
+    assert jsonschema.Draft202012Validator(members.SCHEMA).is_valid(body) == valid
     if valid:
         subscriptions.validate(body)
     else:

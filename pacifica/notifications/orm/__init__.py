@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
-from .changes import change, disable, remove
+from .changes import change, disable, remove, warn
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
@@ -14,6 +14,7 @@ from .gateanswer import GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
 from .sync import NotificationSystem, OrmSync, described, require_schema
+from .targetstate import TargetState
 from .worker import Worker
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Settlement",
     "Stored",
     "SubscriptionRevision",
+    "TargetState",
     "Worker",
     "change",
     "counted",
@@ -52,4 +54,5 @@ __all__ = [
     "session",
     "transaction",
     "wait_until_up",
+    "warn",
 ]

@@ -14,6 +14,9 @@ from ..events import Event
 from .base import BaseModel
 from .database import claim, clock, insert_missing, locking, now, repeated, transaction
 
+#: Columns that only storing and routing use.
+_INTERNAL = frozenset(("route_at", "lease", "starts", "identity", "origin"))
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -28,7 +31,10 @@ class Stored:
 
 
 class EventLog(BaseModel):
-    """One accepted event; ``route_at`` says when it is to be routed (again) and is null once it was."""
+    """One accepted event; ``route_at`` says when it is to be routed (again) and is null once it was.
+
+    ``starts`` counts the claims since it was last finished, ``error`` says why it is not routed any more.
+    """
 
     uuid = peewee.UUIDField(primary_key=True, default=uuid4)
     jsondata = peewee.TextField()
@@ -45,6 +51,8 @@ class EventLog(BaseModel):
     revision = peewee.BigIntegerField(null=True)
     route_at = peewee.DateTimeField(null=True)
     lease = peewee.UUIDField(null=True)
+    starts = peewee.IntegerField(default=0, constraints=[peewee.SQL("DEFAULT 0")])
+    error = peewee.TextField(null=True)
 
     @classmethod
     @repeated
@@ -131,4 +139,4 @@ class EventLog(BaseModel):
     def to_hash(self) -> dict[str, Any]:
         """Give the row without what only routing uses."""
         found = super().to_hash()
-        return {name: value for name, value in found.items() if name not in ("route_at", "lease", "identity", "origin")}
+        return {name: value for name, value in found.items() if name not in _INTERNAL}

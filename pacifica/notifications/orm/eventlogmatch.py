@@ -42,7 +42,8 @@ class Settlement:
 class EventLogMatch(BaseModel):
     """One delivery; ``next_attempt_at`` is set while it is ``pending`` and not held.
 
-    ``attempts_before`` are those of its ``attempts`` that were made before it was reopened.
+    ``attempts_before`` are those of its ``attempts`` that were made before it was reopened. It queues in its ``lane``
+    with what shares its limits; ``starts`` counts the claims since it was last settled.
     """
 
     uuid = peewee.UUIDField(primary_key=True, default=uuid4)
@@ -61,6 +62,8 @@ class EventLogMatch(BaseModel):
     finished = peewee.DateTimeField(null=True)
     next_attempt_at = peewee.DateTimeField(null=True)
     lease = peewee.UUIDField(null=True)
+    lane = peewee.CharField(max_length=300, default="", constraints=[peewee.SQL("DEFAULT ''")])
+    starts = peewee.IntegerField(default=0, constraints=[peewee.SQL("DEFAULT 0")])
 
     class Meta:
         """An event goes to a subscription once, and once more for each replay."""
@@ -68,8 +71,11 @@ class EventLogMatch(BaseModel):
         indexes = ((("event_log", "event_match", "replay"), True),)
 
     @classmethod
-    def add(cls, event: UUID, subscriptions: Iterable[UUID], replay: int = 0) -> int:
-        """Insert the deliveries of an event that do not exist yet, due at once; count them."""
+    def add(cls, event: UUID, lanes: Mapping[UUID, str], replay: int = 0) -> int:
+        """Insert the deliveries of an event that do not exist yet, due at once; count them.
+
+        ``lanes`` names the subscriptions that it goes to, each with its ``EventMatch.lane``.
+        """
         rows = [
             {
                 "uuid": uuid4(),
@@ -78,8 +84,9 @@ class EventLogMatch(BaseModel):
                 "created": clock(),
                 "next_attempt_at": clock(),
                 "replay": replay,
+                "lane": lane,
             }
-            for subscription in subscriptions
+            for subscription, lane in lanes.items()
         ]
         return sum(insert_missing(cls, list(part)) for part in peewee.chunked(rows, 100))
 
@@ -142,6 +149,11 @@ class EventLogMatch(BaseModel):
         ).execute()
 
     @classmethod
+    def move(cls, subscription: UUID, lane: str) -> None:
+        """Let what is pending for a subscription queue in its new lane; what a worker has claimed stays claimed."""
+        cls.update(lane=lane).where(cls._pending_for(subscription) & (cls.lane != lane)).execute()
+
+    @classmethod
     def cancel(cls, subscription: UUID) -> None:
         """End what is pending for a deleted subscription."""
         cls.update(
@@ -195,7 +207,10 @@ class EventLogMatch(BaseModel):
 
     @classmethod
     def reopen(cls, delivery: EventLogMatch) -> None:
-        """Make a dead delivery due again; its attempts are counted on, its schedule starts anew."""
+        """Make a dead delivery due again; its attempts are counted on, its schedule starts anew.
+
+        It queues where its subscription's deliveries queue by now.
+        """
         cls.update(
             state=State.PENDING,
             reason=None,
@@ -203,6 +218,8 @@ class EventLogMatch(BaseModel):
             finished=None,
             next_attempt_at=clock(),
             lease=None,
+            lane=EventMatch.get_by_id(delivery.event_match_id).lane,
+            starts=0,
         ).where((cls.uuid == delivery.uuid) & (cls.state == State.DEAD)).execute()
 
     @classmethod
@@ -218,7 +235,8 @@ class EventLogMatch(BaseModel):
         )
         if last is None:
             return
-        cls.add(delivery.event_log_id, [delivery.event_match_id], replay=int(last) + 1)
+        lane = EventMatch.get_by_id(delivery.event_match_id).lane
+        cls.add(delivery.event_log_id, {delivery.event_match_id: lane}, replay=int(last) + 1)
 
     @classmethod
     def of_events(cls, uuids: Iterable[UUID]) -> list[EventLogMatch]:

@@ -10,12 +10,16 @@ from uuid import UUID, uuid4
 
 import peewee
 
-from ..subscriptions import VERSION, masked
+from ..members import VERSION
+from ..subscriptions import masked, place
 from .base import BaseModel, plain
 from .database import now, repeated, transaction
 
-#: The members of a subscription's answer, in the order in which they are given.
+#: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
+
+#: Those that an answer has only when they are set.
+ADDED = ("retry", "limits", "ordered")
 
 
 class SubscriptionRevision(BaseModel):
@@ -54,6 +58,16 @@ class EventMatch(BaseModel):
     revision = peewee.BigIntegerField(default=0, index=True)
     failing_since = peewee.DateTimeField(null=True)
     failures = peewee.IntegerField(default=0)
+    retry = peewee.TextField(null=True)
+    limits = peewee.TextField(null=True)
+    ordered = peewee.BooleanField(default=False, constraints=[peewee.SQL("DEFAULT FALSE")])
+    warned = peewee.DateTimeField(null=True)
+    paced_until = peewee.DateTimeField(null=True)
+
+    @property
+    def lane(self) -> str:
+        """Name what its deliveries queue in: its own lane if it has limits or an order, else that of its target."""
+        return str(self.uuid) if self.limits is not None or self.ordered else place(self.target_url)
 
     @property
     def extension_values(self) -> dict[str, Any]:
@@ -65,13 +79,27 @@ class EventMatch(BaseModel):
         """Give ``auth`` as a value, secrets included; none is the empty object. Raises as ``extension_values``."""
         return _object(self.auth)
 
+    @property
+    def retry_values(self) -> dict[str, Any]:
+        """Give ``retry`` as a value; none is the empty object. Raises as ``extension_values``."""
+        return _object(self.retry)
+
+    @property
+    def limit_values(self) -> dict[str, Any]:
+        """Give ``limits`` as a value; none is the empty object. Raises as ``extension_values``."""
+        return _object(self.limits)
+
     def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
-        """Give the thirteen members of an answer; secrets are masked unless ``clear_auth``."""
+        """Give the members of an answer; secrets are masked unless ``clear_auth``.
+
+        They are the thirteen of ``MEMBERS``, and of ``ADDED`` those that are set.
+        """
         found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
         auth = _readable(self.auth)
         found["extensions"] = _readable(self.extensions)
         found["auth"] = auth if clear_auth else masked(auth)
-        return found
+        added = {"retry": _readable(self.retry), "limits": _readable(self.limits), "ordered": self.ordered}
+        return found | {name: added[name] for name in ADDED if added[name]}
 
     @classmethod
     @repeated
@@ -160,10 +188,13 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
 
     ``disabled`` is what is stored so far; disabling again keeps that time, reviving clears what led to it.
     """
-    written = {name: members[name] for name in ("name", "jsonpath", "target_url") if name in members}
+    written = {name: members[name] for name in ("name", "jsonpath", "target_url", "ordered") if name in members}
     for name in ("extensions", "auth"):
         if name in members:
             written[name] = json.dumps(members[name], ensure_ascii=False)
+    for name in ("retry", "limits"):
+        if name in members:
+            written[name] = json.dumps(members[name]) if members[name] else None
     if members.get("disabled"):
         written["disabled"] = disabled or at
     elif "disabled" in members and disabled is not None:

@@ -18,6 +18,7 @@ from .eventlog import EventLog
 from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer
+from .targetstate import TargetState
 from .worker import Worker
 
 Version = tuple[int, int]
@@ -63,6 +64,7 @@ TABLES = (
     EventLogMatch,
     DeliveryAttempt,
     GateAnswer,
+    TargetState,
     Worker,
     NotificationSystem,
 )
@@ -89,7 +91,7 @@ class OrmSync:
     """Brings a database to the schema of this release."""
 
     #: Every version there was, oldest first; the last one is ours.
-    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1)]
+    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
 
     @classmethod
     def dbconn_blocking(cls) -> None:
@@ -146,6 +148,7 @@ class OrmSync:
                     f"the database says that it has schema {_shown(before)}, and has tables of a later one; nothing was"
                     " changed: restore a copy of it, or correct the rows of notificationsystem"
                 )
+            upgrade.refuse_stranger()
             # The older steps look for what is missing: what an interrupted one recorded may not be what it did.
             before = cls.versions[0]
         at = cls.versions.index(before)
@@ -182,6 +185,11 @@ class OrmSync:
     def update_4_0_to_4_1(cls, passage: upgrade.Passage | None = None) -> None:
         """Let events be found by the time when they were accepted, and ids be 64 bits wide."""
         cls._step(upgrade.widen, passage)
+
+    @classmethod
+    def update_4_1_to_4_2(cls, passage: upgrade.Passage | None = None) -> None:
+        """Let subscriptions be retried, limited and ordered each in its way, and deliveries queue in lanes."""
+        cls._step(upgrade.open_lanes, passage)
 
 
 def described() -> str:

@@ -17,6 +17,7 @@ import cherrypy
 from .. import documents, orm, routing, subscriptions, tasks
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, NotYours, Unavailable
+from ..members import SCHEMA
 from . import answers
 from .identity import user
 from .patience import Patience
@@ -44,7 +45,7 @@ class EventMatch:
     _cp_config: ClassVar[dict[str, Any]] = answers.CONFIG | {"hooks.before_handler": _allow}
 
     #: JSON Schema (2020-12) of what ``POST`` takes.
-    json_schema = subscriptions.SCHEMA
+    json_schema = SCHEMA
 
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:

@@ -42,8 +42,8 @@ _INDEXED = {
 #: Columns that hold a uuid, and a time.
 UUIDS = {"uuid", "event_log_id", "event_match_id", "lease"}
 TIMES = {"disabled", "created", "updated", "deleted", "failing_since", "time", "routed", "route_at", "finished"} | {
-    "next_attempt_at"
-}
+    "next_attempt_at", "warned", "paced_until",
+}  # fmt: skip
 
 
 def kind_of(url: str) -> str:

@@ -47,13 +47,15 @@ def expected(before: Contents, zone: str, attributes: Mapping[UUID, Row]) -> Con
 
 def _subscription(row: Row, to_utc: Any) -> Row:
     times = {name: to_utc(row[name]) for name in ("created", "updated", "disabled", "deleted")}
-    return {"auth": None, "failing_since": None, "failures": 0} | row | times
+    ours = dict.fromkeys(("auth", "failing_since", "retry", "limits", "warned", "paced_until"))
+    return ours | {"failures": 0, "ordered": False} | row | times
 
 
 def _event(row: Row, to_utc: Any, attributes: Row) -> Row:
     created = to_utc(row["created"])
-    ours = dict.fromkeys(("identity", "origin", "revision", "route_at", "lease"))
-    return row | ours | attributes | {"content_type": "application/json", "created": created, "routed": created}
+    ours = dict.fromkeys(("identity", "origin", "revision", "route_at", "lease", "error"))
+    routed = {"content_type": "application/json", "created": created, "routed": created, "starts": 0}
+    return row | ours | attributes | routed
 
 
 def _delivery(row: Row, to_utc: Any) -> Row:
@@ -73,6 +75,8 @@ def _delivery(row: Row, to_utc: Any) -> Row:
         "attempts_before": 0,
         "next_attempt_at": None,
         "lease": None,
+        "lane": "",
+        "starts": 0,
     }
 
 

@@ -114,6 +114,9 @@ class Dialect:
         for name in reversed(old):
             DB.execute_sql(f"DROP TABLE {self.old}{name}")
 
+    def open_like(self, table: str, other: str) -> None:
+        """Let a table that was added belong to whom another belongs to, and be open to whom that is open to."""
+
     def portion(self) -> int:
         """Give how many bytes of text one statement may insert, of many rows."""
         return 4_000_000

@@ -89,28 +89,41 @@ class Postgresql(Dialect):
         """Let the new tables belong to whom the old ones belonged to, and be open to whom those were open to."""
         added = [name for name in new if name not in old]
         for name in old:
-            owner, me = DB.execute_sql(
-                "SELECT quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user::text) FROM pg_class"
-                " WHERE oid = %s::regclass",
-                (self.old + name,),
-            ).fetchone()
-            if owner != me:
-                for table in new:
-                    DB.execute_sql(f"ALTER TABLE {table} OWNER TO {owner}")
-            granted = DB.execute_sql(
-                "SELECT privilege_type,"
-                " CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
-                " FROM pg_class, aclexplode(relacl) WHERE oid = %s::regclass AND grantee <> relowner",
-                (self.old + name,),
-            )
+            self._give(new, self.old + name)
             # What is open to somebody of the subscriptions is, of the tables that were not there before.
             opened = [name, *(added if name == "eventmatch" else [])]
-            for right, role in granted.fetchall():
-                for table in opened:
-                    DB.execute_sql(f"GRANT {right} ON {table} TO {role}")
+            for right, role in self._open(opened, self.old + name):
                 if right == "INSERT" and name == "eventmatch":
                     DB.execute_sql(f"GRANT USAGE ON SEQUENCE deliveryattempt_id_seq, gateanswer_id_seq TO {role}")
         super().put_in_place(old, new)
+
+    def open_like(self, table: str, other: str) -> None:
+        """Give it away, and grant the rights."""
+        self._give([table], other)
+        self._open([table], other)
+
+    def _give(self, tables: Iterable[str], other: str) -> None:
+        """Let tables belong to whom another belongs to."""
+        owner, me = DB.execute_sql(
+            "SELECT quote_ident(pg_get_userbyid(relowner)), quote_ident(current_user::text) FROM pg_class"
+            " WHERE oid = %s::regclass",
+            (other,),
+        ).fetchone()
+        if owner != me:
+            for table in tables:
+                DB.execute_sql(f"ALTER TABLE {table} OWNER TO {owner}")
+
+    def _open(self, tables: Iterable[str], other: str) -> list[tuple[str, str]]:
+        """Let tables be open to whom another is open to, and give the rights, each with whose it is."""
+        granted: list[tuple[str, str]] = DB.execute_sql(
+            "SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END"
+            " FROM pg_class, aclexplode(relacl) WHERE oid = %s::regclass AND grantee <> relowner",
+            (other,),
+        ).fetchall()
+        for right, role in granted:
+            for table in tables:
+                DB.execute_sql(f"GRANT {right} ON {table} TO {role}")
+        return granted
 
     def widen_id(self, table: str) -> None:
         """Widen the column, and what counts for it."""

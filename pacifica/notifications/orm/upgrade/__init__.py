@@ -7,6 +7,7 @@ from .from_1_0 import add_auth
 from .from_2_0 import make_log_tables
 from .from_3_0 import make_4_0, move_to_4_0
 from .from_4_0 import widen
+from .from_4_1 import open_lanes, refuse_stranger
 from .passage import Passage, Progress, silent, zone_of
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "make_log_tables",
     "make_version_table",
     "move_to_4_0",
+    "open_lanes",
+    "refuse_stranger",
     "silent",
     "widen",
     "zone_of",
