@@ -23,7 +23,7 @@ from pacifica.notifications.commands.settings import shown
 
 _WIDTH = 96
 _SETTINGS = re.compile(r"^<!-- settings -->$", re.MULTILINE)
-_HELP = re.compile(r"^<!-- help ([a-z-]+) -->$", re.MULTILINE)
+_HELP = re.compile(r"^<!-- help ([a-z-]+(?: [a-z-]+)*) -->$", re.MULTILINE)
 _KINDS = {
     "str": "text",
     "str | None": "text",
@@ -93,10 +93,17 @@ def _above(lines: list[str], at: int) -> Iterator[str]:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """Give the parser of every command by its name; the two programs are among them."""
-    found = {"pacifica-notifications": service._parser(), "pacifica-notifications-cmd": make_parser()}
-    for action in make_parser()._actions:
+    parser = make_parser()
+    return {"pacifica-notifications": service._parser(), "pacifica-notifications-cmd": parser, **_commands(parser)}
+
+
+def _commands(parser: argparse.ArgumentParser, before: str = "") -> dict[str, argparse.ArgumentParser]:
+    """Give the commands of a parser, those of a command with its name before their own."""
+    found = {}
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            found |= action.choices
+            for name, command in action.choices.items():
+                found |= {before + name: command, **_commands(command, f"{before}{name} ")}
     return found
 
 

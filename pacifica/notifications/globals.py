@@ -40,6 +40,9 @@ MASK = "***"
 #: Event types of our own; they never go to the policy server.
 OWN_TYPES = "org.pacifica.notifications."
 
+#: The ``source`` of these, a URI-reference.
+OWN_SOURCE = "/pacifica/notifications"
+
 #: Seconds after which a worker that gave no sign of life counts as gone.
 STALE = 20.0
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable
 from uuid import UUID
 
-from . import failpoints, jsonpath, orm
+from . import failpoints, jsonpath, orm, owners
 from .config import Settings
 from .errors import InvalidJSONPath, OutOfTime
 from .matching import Index
@@ -114,7 +114,7 @@ class Router:
             LOG.info("event.routed event=%s revision=%s matches=%s", uuid, self._revision, matches)
         for subscription, reason in self._runaways.items():
             self._index.remove(subscription)
-            orm.disable(subscription, reason)
+            orm.disable(subscription, reason, tell=owners.disabled)
             LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
         self._runaways.clear()
         return sum(matches for _uuid, matches in routed)

@@ -228,7 +228,7 @@ def test_an_event_stays_as_long_as_a_delivery_of_it() -> None:
 def test_what_is_not_finished_stays_for_ever() -> None:
     """A pending delivery, and an event that is not routed, are never too old; nor is what they hang on."""
     (both,) = finished(1)
-    EventLogMatch.add(both, [subscription().uuid])
+    EventLogMatch.add(both, lanes(subscription()))
     (pending,) = finished(1, State.PENDING)
     unrouted = stored()
     aged(both, accepted=400 * DAY)

@@ -25,6 +25,7 @@ ROWS = (
     {"events", "jsonpath", "members"},
     {"matching"},
     {"subscriptions"},
+    {"owners"},
     {"orm", "transfer"},
     {"targets", "gates"},
     {"writer"},
@@ -42,7 +43,7 @@ ROW_OF = {unit: number for number, row in enumerate(ROWS, 1) for unit in row} | 
 SIDEWAYS = {("__main__", "commands")}
 
 #: These know no settings, clock, database or network.
-PURE = {"retry", "documents", "events", "jsonpath", "matching", "members", "subscriptions"}
+PURE = {"retry", "documents", "events", "jsonpath", "matching", "members", "subscriptions", "owners"}
 IMPURE_MODULES = {
     "asyncio", "ftplib", "http.client", "http.server", "os", "requests", "select", "selectors", "shutil",
     "socket", "socketserver", "ssl", "subprocess", "tempfile", "time", "urllib.request", "urllib3",

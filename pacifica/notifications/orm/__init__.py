@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
-from .changes import change, disable, remove
+from .changes import change, disable, remove, warn
 from .claimed import Claimed
 from .claiming import (
     Choice,
@@ -75,4 +75,5 @@ __all__ = [
     "session",
     "transaction",
     "wait_until_up",
+    "warn",
 ]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from ..events import Event
 from .database import now, repeated, transaction
+from .eventlog import EventLog
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision, columns
+
+#: Makes the event by which an owner learns what happened, of the row as it was written.
+Tell = Callable[[EventMatch], Event]
 
 
 @repeated
@@ -47,10 +52,11 @@ def remove(row: EventMatch) -> bool:
 
 
 @repeated
-def disable(uuid: UUID, reason: str, target_url: str | None = None) -> bool:
+def disable(uuid: UUID, reason: str, target_url: str | None = None, tell: Tell | None = None) -> bool:
     """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already.
 
-    With ``target_url`` it happened with that target: False if the subscription has another one by now.
+    With ``target_url`` it happened with that target: False if the subscription has another one by now. What ``tell``
+    makes is stored in the same transaction.
     """
     with transaction():
         # First, so that nobody changes the row between its reading and its writing.
@@ -62,6 +68,28 @@ def disable(uuid: UUID, reason: str, target_url: str | None = None) -> bool:
             return False
         _write(row, revision, {"disabled": at, "error": reason, "updated": at})
         EventLogMatch.hold(uuid)
+        if tell is not None:
+            EventLog.store(tell(EventMatch.get_by_id(uuid)))
+    return True
+
+
+@repeated
+def warn(uuid: UUID, tell: Tell, target_url: str | None = None) -> bool:
+    """Note that the owner is warned of failures, and store what ``tell`` makes; once for each series of them.
+
+    False if the owner was warned since the first of these failures, or the subscription does not fail any more, is
+    disabled or deleted, or has another target than ``target_url``.
+    """
+    row = EventMatch
+    failing = row.failing_since.is_null(False) & row.disabled.is_null() & row.deleted.is_null()
+    unwarned = row.warned.is_null() | (row.warned < row.failing_since)
+    due = (row.uuid == uuid) & failing & unwarned
+    if target_url is not None:
+        due &= row.target_url == target_url
+    with transaction():
+        if not row.update(warned=now()).where(due).execute():
+            return False
+        EventLog.store(tell(row.get_by_id(uuid)))
     return True
 
 

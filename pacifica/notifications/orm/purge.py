@@ -78,14 +78,16 @@ def _expire_deliveries(state: State, before: datetime, size: int) -> Iterator[in
 
 def _expire_events(before: datetime, size: int) -> Iterator[int]:
     """Walk along all events of that age: those that stay, for a delivery or unrouted, are looked at once."""
-    row = EventLog
-    old = row.created < before
-    removable = old & row.route_at.is_null() & _without()
-    beyond = old
+    row, delivery = EventLog, EventLogMatch.event_log
+    removable = row.route_at.is_null() & _without()
+    beyond = old = row.created < before
     while True:
-        found = list(row.select(row.uuid, row.created).where(beyond).order_by(row.created, row.uuid).limit(size))
+        wanted = row.select(row.uuid, row.created, row.route_at).where(beyond)
+        found = list(wanted.order_by(row.created, row.uuid).limit(size))
+        having = EventLogMatch.select(delivery).where(delivery.in_([event.uuid for event in found])).distinct()
+        needed = {each.event_log_id for each in having}
         yield 0
-        some = _uuids(row, removable & row.uuid.in_([event.uuid for event in found]), size)
+        some = [event.uuid for event in found if event.route_at is None and event.uuid not in needed]
         if some:
             yield _remove_events(some, removable, wait=False)
         if len(found) < size:
