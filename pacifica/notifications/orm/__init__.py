@@ -6,7 +6,7 @@ from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove
-from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
+from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
 from .eventlog import EventLog, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -44,5 +44,6 @@ __all__ = [
     "require_schema",
     "session",
     "transaction",
+    "unlimited",
     "wait_until_up",
 ]
