@@ -192,7 +192,7 @@ def test_a_frozen_database_hangs_and_loses_nothing(
         "database.timeout": 4,
         "celery.broker_url": redis_url,
         "notifications.policy_url": "",
-        "delivery.lease": 60,
+        "delivery.lease": 30,
     }
     assert Command(tmp_path, settings).run("dbsync").returncode == 0
 

@@ -13,7 +13,7 @@ from playhouse.db_url import connect
 from pacifica.notifications import orm
 from pacifica.notifications.config import Database, Settings
 from pacifica.notifications.errors import Unavailable
-from pacifica.notifications.orm import EventLog, NotificationSystem
+from pacifica.notifications.orm import EventLog
 from tests.support.frozen import frozen
 from tests.support.processes import Command, Process
 from tests.support.servers import MariaDB, PostgreSQL
@@ -27,12 +27,17 @@ LONG = {
     "postgresql": "SELECT pg_sleep(30)",
     "mysql": "SELECT SUM(a.seq * b.seq) FROM seq_1_to_1000000 a, seq_1_to_1000000 b",
 }
-#: What keeps others from reading, or in SQLite from writing.
-LOCKS = {
-    "postgresql": "LOCK TABLE notificationsystem",
-    "mysql": "LOCK TABLES notificationsystem WRITE",
-    "sqlite": "SELECT 1",
-}
+#: What keeps others from reading a table, or in SQLite from writing at all.
+LOCKS = {"postgresql": "LOCK TABLE {}", "mysql": "LOCK TABLES {} WRITE", "sqlite": "SELECT 1"}
+#: A kind of server, the end of its URL, how it is asked for its limit, and its answer where that is ten seconds.
+TOLD = [
+    ("postgresql", "", "SHOW statement_timeout", "10s"),
+    ("postgresql", "", "SHOW idle_in_transaction_session_timeout", "10s"),
+    ("postgresql", "?options=-c%20statement_timeout%3D7s", "SHOW statement_timeout", "7s"),
+    ("mariadb", "", "SELECT CAST(@@max_statement_time AS INTEGER)", "10"),
+    ("mariadb", "", "SELECT @@innodb_lock_wait_timeout", "10"),
+    ("mariadb", "", "SELECT @@idle_transaction_timeout", "10"),
+]
 
 
 def limited(url: str, seconds: float) -> None:
@@ -41,20 +46,20 @@ def limited(url: str, seconds: float) -> None:
 
 
 @contextmanager
-def locked(url: str) -> Iterator[None]:
-    """Hold a lock that every write to the version has to wait for."""
+def locked(url: str, table: str = "worker") -> Iterator[None]:
+    """Hold a lock that every write to a table has to wait for."""
     database = connect(url, **({"lock_type": "IMMEDIATE"} if url.startswith("sqlite") else {}))
     with database.connection_context(), database.atomic():
-        database.execute_sql(LOCKS[url.partition(":")[0]])
+        database.execute_sql(LOCKS[url.partition(":")[0]].format(table))
         yield
         if url.startswith("mysql"):
             database.execute_sql("UNLOCK TABLES")
 
 
-def write() -> None:
-    """Write the version again."""
+def write(table: str = "worker") -> None:
+    """Write to a table, which changes nothing."""
     with orm.session():
-        NotificationSystem.update(value=NotificationSystem.value).execute()
+        orm.DB.execute_sql(f"DELETE FROM {table} WHERE 1 = 0")
 
 
 def write_at_last() -> bool:
@@ -97,18 +102,20 @@ def test_a_statement_without_a_limit_is_not_ended(tables: str) -> None:
     orm.disconnect()
 
 
-def test_a_change_of_tables_has_no_limit(tables: str, tmp_path: Path) -> None:
-    """`dbsync` waits for a lock longer than others wait for an answer, and then does its work."""
+@pytest.mark.parametrize(("name", "table"), [("dbsync", "notificationsystem"), ("eventpurge", "eventlog")])
+def test_commands_that_take_long_have_no_limit(tables: str, tmp_path: Path, name: str, table: str) -> None:
+    """`dbsync` and `eventpurge` wait for a lock longer than others wait for an answer, and then do their work."""
     limited(tables, 0.5)
     command = Command(tmp_path, {"database.peewee_url": tables, "database.timeout": 0.5})
-    waiting = Process(command.arguments("dbsync"), tmp_path / "log", env=command.env, cwd=tmp_path)
+    args = [] if name == "dbsync" else [str(store().uuid), "--force"]
+    waiting = Process(command.arguments(name, *args), tmp_path / "log", env=command.env, cwd=tmp_path)
 
-    with locked(tables):
+    with locked(tables, table):
         waiting.start()
         # Each takes the limit, but in the pause after one that waited in vain.
         for _ in range(6):
             with pytest.raises(Unavailable):
-                until_asked()
+                until_asked(table)
         still = waiting.running
     status = waiting.wait(60)
 
@@ -118,12 +125,12 @@ def test_a_change_of_tables_has_no_limit(tables: str, tmp_path: Path) -> None:
     orm.disconnect()
 
 
-def until_asked() -> None:
+def until_asked(table: str) -> None:
     """Write, again for as long as nobody is asked; raises what it is answered."""
 
     def ask() -> Unavailable | None:
         try:
-            write()
+            write(table)
         except Unavailable as error:
             return None if "a moment ago" in str(error) else error
         raise AssertionError("the lock is not held")
@@ -131,6 +138,20 @@ def until_asked() -> None:
     found = until(ask)
     assert found
     raise found
+
+
+@pytest.mark.parametrize(("kind", "options", "asking", "answer"), TOLD)
+def test_a_server_is_told_the_limit(
+    kind: str, options: str, asking: str, answer: str, request: pytest.FixtureRequest
+) -> None:
+    """A server has the limit too, so that it does not go on for nobody; an operator's own options are left alone."""
+    limited(request.getfixturevalue(f"{kind}_url") + options, 10.0)
+
+    with orm.session():
+        (found,) = orm.DB.execute_sql(asking).fetchone()
+    orm.disconnect()
+
+    assert str(found) == answer
 
 
 @pytest.fixture
