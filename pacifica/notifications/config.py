@@ -176,6 +176,10 @@ class Database:
     connect_wait: float = setting(20.0, _number(float, 0, _LONGEST), env="DATABASE_CONNECT_WAIT")
     #: Connections that one process may hold; above the number of its request threads.
     max_connections: int = setting(40, _number(int, 4))
+    #: Seconds for which one statement may be without an answer, at a database that is frozen as at one where another
+    #: program holds a lock; then requests are answered 503, and workers try again. ``dbsync`` and ``eventpurge`` have
+    #: no limit. A request takes up to twice as long: keep uWSGI's ``harakiri`` above that.
+    timeout: float = setting(10.0, _number(float, 0.1, 3600))
 
 
 @dataclass(frozen=True, slots=True)

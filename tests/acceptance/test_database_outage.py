@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.conftest import serving
 from tests.support import tables
 from tests.support.factories import ingest
+from tests.support.frozen import frozen
 from tests.support.load import Load
 from tests.support.processes import Command, Service, Worker
 from tests.support.servers import MariaDB, PostgreSQL
@@ -23,6 +23,8 @@ from tests.support.wait import until
 KINDS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 #: Which database goes away, whether in the clean way or by a crash, and the seconds for which it is then away.
 OUTAGES = [("postgresql", "stop", 20), ("postgresql", "kill", 5), ("mariadb", "stop", 5), ("mariadb", "kill", 5)]
+#: Seconds for which it is frozen, and for which a client waits.
+FROZEN, PATIENCE = 15, 30
 
 
 @pytest.fixture(scope="module")
@@ -161,19 +163,67 @@ def test_a_frozen_database_does_not_silence_the_live_check(
 
     with Service(tmp_path, settings) as web:
         assert "database" not in web.get("/health/live").json()
-        frozen = [
-            psutil.Process(server.process.pid),
-            *psutil.Process(server.process.pid).children(recursive=True),
-        ]
-        for process in frozen:
-            process.suspend()
-        try:
+        with frozen(server):
             answers = [web.get("/health/live", timeout=15) for _ in range(6)]
-        finally:
-            for process in frozen:
-                process.resume()
 
         assert [answer.status_code for answer in answers] == [200] * 6
         assert {answer.json()["database"] for answer in answers} == {"does not answer"}
         until(lambda: "database" not in web.get("/health/live").json(), 60, "the database to be heard again")
         assert web.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frozen_database_hangs_and_loses_nothing(
+    tmp_path: Path,
+    servers: Callable[[str], PostgreSQL | MariaDB],
+    redis_url: str,
+    target: RecordingTarget,
+    kind: str,
+) -> None:
+    """The database frozen under load: every request is answered, more than there are threads; every 200 arrives once.
+
+    An attempt that was answered while the database was frozen is recorded afterwards and not made again, because the
+    lease is longer.
+    """
+    server = servers(kind)
+    database = server.create_database()
+    settings = {
+        "database.peewee_url": database,
+        "database.timeout": 4,
+        "celery.broker_url": redis_url,
+        "notifications.policy_url": "",
+        "delivery.lease": 30,
+    }
+    assert Command(tmp_path, settings).run("dbsync").returncode == 0
+
+    with Service(tmp_path, settings, name="web") as web, Worker(tmp_path, settings) as worker:
+        web.subscribe(target_url=target.url("/hook"))
+        # Slow enough for attempts to be under way when it freezes.
+        target.always("/hook", Dripping(pause=0.01))
+        events = map(ingest, itertools.count())
+        with Load([web.url], events, rate=40, threads=24, patience=PATIENCE) as load:
+            until(lambda: len(load.accepted) > 100, 60, "the first events")
+            with frozen(server):
+                halted, until_at = len(load.answers), time.monotonic() + FROZEN
+                until(lambda: len(load.answers) > halted + 30, 60, "answers while it is frozen")
+                live, ready = web.get("/health/live"), web.get("/health/ready")
+                listed = web.get("/eventmatch", user="alice")
+                until(lambda: time.monotonic() >= until_at, FROZEN + 5, "the end")
+            accepted = len(load.accepted)
+            until(lambda: len(load.accepted) > accepted + 100, 60, "events to be accepted again")
+        until(lambda: tables.unrouted(database) == 0, 90, "all events to be routed")
+        until(lambda: tables.states(database).keys() == {"delivered"}, 90, "all deliveries to end")
+        assert web.get("/health/ready").status_code == 200
+        worker.stop()
+        web.stop()
+
+    sent = [request.json()["eventID"] for request in target.requests("/hook")]
+    print(f"{load.statuses}, {len(sent) - len(set(sent))} sent again")
+    assert load.statuses.keys() == {200, 503}, "other answers, or none within the client's time"
+    assert live.status_code == 200
+    assert {answer.status_code for answer in (ready, listed)} == {503}
+    assert {answer.event["eventID"] for answer in load.accepted} <= set(sent)
+    assert len(sent) == len(set(sent))
+    assert tables.one(database, "SELECT COUNT(*) FROM eventmatch WHERE disabled IS NOT NULL") == 0
+    for process in (web, worker):
+        assert "Traceback" not in process.log

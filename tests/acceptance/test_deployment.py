@@ -644,7 +644,7 @@ def test_bounds_of_the_files_agree() -> None:
     (body,) = re.findall(r"^ *client_max_body_size (\d+)m;", nginx, re.M)
     assert settings.receive.max_body == int(body) * MIB <= int(ini["limit-post"])
     (patience,) = re.findall(r"^ *uwsgi_read_timeout (\d+)s;", nginx, re.M)
-    assert int(ini["harakiri"]) < int(patience)
+    assert 2 * settings.database.timeout + 5 < int(ini["harakiri"]) < int(patience)
     assert int(ini["harakiri"]) < int(ini["worker-reload-mercy"]) < int(unit["TimeoutStopSec"])
     assert int(ini["threads"]) < settings.database.max_connections
     header = settings.notifications.user_header.upper().replace("-", "_")

@@ -34,7 +34,8 @@ class Load:
     """Sends each event once to `/receive`, to the services in turn; `rate` is events in a second, all together.
 
     As a context manager it starts, and stops at the end whatever is left of the events. `keep_alive` is for a
-    server that takes more than one request on a connection, `trusted` the file of the certificate of one with TLS.
+    server that takes more than one request on a connection, `trusted` the file of the certificate of one with TLS,
+    `patience` the seconds for which an answer is waited for.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Load:
         threads: int = 8,
         keep_alive: bool = True,
         trusted: Path | None = None,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._origins = list(origins)
         self._events = enumerate(events)
         self._rate = rate
@@ -82,7 +85,7 @@ class Load:
     def stop(self) -> None:
         """Send no more, and wait for what is under way."""
         self._stopping.set()
-        self.wait(2 * PATIENCE)
+        self.wait(2 * self._patience)
 
     def wait(self, seconds: float) -> list[Answer]:
         """Wait until all events are sent and answered, and return the answers."""
@@ -121,18 +124,18 @@ class Load:
                     return
                 if self._stopping.wait(max(0.0, self._began + number / self._rate - time.monotonic())):
                     return
-                answer = _post(session, self._origins[number % len(self._origins)], event)
+                answer = _post(session, self._origins[number % len(self._origins)], event, self._patience)
                 if not self._keep_alive:
                     session.close()
                 with self._lock:
                     self._answers.append(answer)
 
 
-def _post(session: requests.Session, origin: str, event: dict[str, Any]) -> Answer:
+def _post(session: requests.Session, origin: str, event: dict[str, Any], patience: float) -> Answer:
     body = json.dumps(event, ensure_ascii=False).encode()
     headers = {"Content-Type": "application/json"}
     try:
-        got = session.post(f"{origin}/receive", data=body, headers=headers, timeout=PATIENCE)
+        got = session.post(f"{origin}/receive", data=body, headers=headers, timeout=patience)
     except requests.RequestException as error:
         return Answer(event, None, {}, error=type(error).__name__)
     uuid = got.json().get("uuid") if got.status_code == 200 else None

@@ -27,6 +27,7 @@ DOCUMENTED = {
     "database.peewee_url": (None, "PEEWEE_URL"),
     "database.connect_attempts": (10, "DATABASE_CONNECT_ATTEMPTS"),
     "database.connect_wait": (20.0, "DATABASE_CONNECT_WAIT"),
+    "database.timeout": (10.0, "NOTIFICATIONS_DATABASE_TIMEOUT"),
     "DEFAULT.default_user": ("default_user", "DEFAULT_USER"),
     "delivery.retry_schedule": (
         (5, 30, 120, 600, 3600, 7200, 14400, 28800, 28800),
@@ -56,6 +57,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "database.connect_attempts": ("3", 3),
     "database.connect_wait": ("0.5", 0.5),
     "database.max_connections": ("64", 64),
+    "database.timeout": ("2.5", 2.5),
     "receive.max_body": ("2048", 2048),
     "receive.max_depth": ("20", 20),
     "receive.max_name": ("80", 80),
@@ -330,6 +332,7 @@ BAD = [
     ("notifications.naive_times", "", "must be true or false"),
     ("database.peewee_url", "db.sqlite3", "must be a URL that starts with sqlite://, postgresql:// or mysql://"),
     ("database.peewee_url", "oracle://h/db", "must be a URL that starts with"),
+    ("database.timeout", "0", "must be from 0.1 to 3600"),
     ("database.peewee_url", "", "must be a URL that starts with"),
     ("database.connect_attempts", "ten", "must be a whole number"),
     ("database.connect_attempts", "1.5", "must be a whole number"),

@@ -24,7 +24,8 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     with Bars() as bars:
         synced = orm.OrmSync.update_tables(options.timezone, bars.progress)
     upgraded = synced.changed and synced.before is not None
-    found = differences(settings) if upgraded or options.differences else []
+    with orm.session(), orm.unlimited():
+        found = differences(settings) if upgraded or options.differences else []
     version, before = _text(synced.now), _text(synced.before) if synced.before else None
     if options.json:
         write_json(

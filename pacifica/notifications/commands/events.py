@@ -89,7 +89,7 @@ def _described(
 def eventpurge(options: Namespace, settings: Settings) -> bool:
     """Remove events with their deliveries; what is not finished is left and counted unless forced."""
     purged = 0
-    with orm.session():
+    with orm.session(), orm.unlimited():
         older_than = _moment(options.older_than_date, options, timedelta(days=1))
         purge = orm.Purge(options.uuid, older_than, options.force)
         removable, left = purge.count()

@@ -17,7 +17,7 @@ from .claiming import (
     claim_page,
     lost_often,
 )
-from .database import DB, disconnect, initialize, now, repeated, session, transaction, wait_until_up
+from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
 from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
 from .eventmatch import EventMatch, SubscriptionRevision
@@ -74,6 +74,7 @@ __all__ = [
     "require_schema",
     "session",
     "transaction",
+    "unlimited",
     "wait_until_up",
     "warn",
 ]

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -18,7 +18,7 @@ from playhouse import db_url, pool
 from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
 from .dialects import DB as DB
-from .dialects import DIALECTS, Dialect, Sqlite
+from .dialects import DIALECTS, SILENCE, Dialect, Sqlite
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +56,8 @@ def initialize(settings: Settings | None = None) -> None:
     settings = settings or get_config()
     url = settings.database_url
     _dialect = DIALECTS[url.partition("://")[0]]()
+    _dialect.timeout = settings.database.timeout
+    SILENCE.forget()
     try:
         parameters = db_url.parse(url)
     except ValueError:
@@ -84,39 +86,64 @@ def disconnect() -> None:
 def session() -> Iterator[None]:
     """Hold a connection of the pool for the block; nested, the outer one serves.
 
-    Raises ``Unavailable`` when the database does not answer. The connection is then thrown away, and those that lie
-    idle with it, because they are as dead.
+    Raises ``Unavailable`` when the database does not answer within ``database.timeout``. The connection is then thrown
+    away, and those that lie idle with it, because they are as dead. After a wait in vain only one thread at a time
+    asks again, and the others are refused at once.
     """
     if not initialized():
         initialize()
     try:
-        mine = _dialect.connect()
-        try:
+        with _held() if DB.is_closed() else nullcontext():
             yield
-        except WrongSchema:
-            raise
-        except AWAY:
-            if mine:
-                DB.manual_close()
-                DB.close_idle()
-            raise
-        finally:
-            if mine and not DB.is_closed():
-                DB.close()
     except WrongSchema:
         raise
     except AWAY as error:
-        raise Unavailable(f"the database does not answer ({said(error)})") from error
+        reason = said(_dialect.waited_in_vain(error) or error)
+        raise Unavailable(f"the database does not answer ({reason})") from error
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    with SILENCE.respected():
+        try:
+            _dialect.connect()
+            yield
+        except WrongSchema:
+            raise
+        except (*AWAY, Unavailable) as error:
+            if _dialect.waited_in_vain(error):
+                SILENCE.noticed()
+            DB.manual_close()
+            DB.close_idle()
+            raise
+        finally:
+            if not DB.is_closed():
+                DB.close()
+
+
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """Let the statements of the block take longer than ``database.timeout``; call it within a session."""
+    with _dialect.unlimited():
+        yield
 
 
 @contextmanager
 def transaction() -> Iterator[None]:
     """Run the block as one transaction; nested, it is a part of the outer one that fails alone."""
-    with _dialect.turn, DB.atomic():
-        yield
+    with _dialect.turn:
+        _still_heard()
+        with DB.atomic():
+            yield
 
 
-def said(error: Exception) -> str:
+def _still_heard() -> None:
+    """Refuse those who waited for their turn while another one waited in vain."""
+    if not DB.in_transaction():
+        SILENCE.refuse()
+
+
+def said(error: BaseException) -> str:
     """Give what the database says of an error, in one line, without the number that MariaDB's driver puts before it."""
     text = error.args[-1] if error.args else ""
     return str(text).strip().partition("\n")[0] or type(error).__name__
@@ -129,6 +156,8 @@ def wait_until_up(settings: Settings) -> None:
     """
     attempts, wait = settings.database.connect_attempts, settings.database.connect_wait
     for attempt in range(1, attempts + 1):
+        # Nobody else asks yet.
+        SILENCE.forget()
         try:
             with session():
                 DB.execute_sql("SELECT 1")
@@ -222,5 +251,6 @@ def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int
     if not rows:
         return 0
     with _dialect.turn:
+        _still_heard()
         insert = model.insert_many(rows).on_conflict_ignore().as_rowcount()
         return _dialect.insert_missing(lambda: int(insert.execute()))

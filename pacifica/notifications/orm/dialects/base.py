@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, ClassVar
 
 import peewee
 
 from ...config import Settings
+from .silence import SILENCE
 
 #: The database of the process; ``initialize`` says which it is.
 DB = peewee.DatabaseProxy()
@@ -17,6 +19,11 @@ DB = peewee.DatabaseProxy()
 
 #: Seconds for which a connection that was given back counts as alive without being asked.
 FRESH = 1.0
+#: Seconds that a new connection may take.
+CONNECTING = 5.0
+#: Seconds that a server has beyond ``database.timeout`` to say itself that a statement took too long: one that says so
+#: is not silent.
+GRACE = 1.0
 
 
 class Rested:
@@ -26,10 +33,23 @@ class Rested:
     its next statement, as one that dies in use is.
     """
 
+    #: What an error says that ends a wait in vain.
+    in_vain: ClassVar[str]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool as it is made without this."""
         self._given_back: dict[int, float] = {}
         super().__init__(*args, **kwargs)
+
+    def _connect(self) -> Any:
+        """Take or make a connection, one thread after the other; who waited meanwhile need not find out for itself."""
+        SILENCE.refuse()
+        try:
+            return super()._connect()  # type: ignore[misc]
+        except Exception as error:
+            if self.in_vain in str(error):
+                SILENCE.noticed()
+            raise
 
     def _can_reuse(self, conn: Any) -> bool:
         self._given_back[id(conn)] = time.monotonic()
@@ -37,12 +57,21 @@ class Rested:
 
     def _is_closed(self, conn: Any) -> bool:
         fresh = time.monotonic() - self._given_back.pop(id(conn), 0.0) < FRESH
-        return not fresh and bool(super()._is_closed(conn))  # type: ignore[misc]
+        closed = not fresh and bool(super()._is_closed(conn))  # type: ignore[misc]
+        if closed:
+            # The others are no younger, and asking each may take its time.
+            self.close_idle()  # type: ignore[attr-defined]
+        return closed
 
 
 class Dialect:
     """The statements that one database wants in its own way."""
 
+    #: Seconds for which a statement may be without an answer.
+    timeout: float
+    #: What an error says that ends a wait in vain.
+    in_vain: str
+    _lifted = threading.local()
     #: An expression that gives the time now by the database's clock: UTC, without a zone.
     clock: str
     #: What lets workers that claim at the same time take different rows; nothing where writers queue anyway.
@@ -69,6 +98,33 @@ class Dialect:
     def connect(self) -> bool:
         """Open this thread's connection; False if it is open already."""
         return bool(DB.connect(reuse_if_open=True))
+
+    def limit(self, seconds: float | None) -> None:
+        """Say how long the statements of this thread's connection may take; None: as long as they take."""
+        raise NotImplementedError
+
+    @contextmanager
+    def unlimited(self) -> Iterator[None]:
+        """Let the statements of this thread take as long as they take; call it outside of a transaction."""
+        if getattr(self._lifted, "on", False):
+            yield
+            return
+        self.limit(None)
+        self._lifted.on = True
+        try:
+            yield
+        finally:
+            self._lifted.on = False
+            # A connection that can't be told is dead, and thrown away.
+            with suppress(peewee.PeeweeException):
+                self.limit(self.timeout)
+
+    def waited_in_vain(self, error: BaseException) -> BaseException | None:
+        """Give the error that says so, of one and those that it came of; None if there is none."""
+        found: BaseException | None = error
+        while found is not None and self.in_vain not in str(found):
+            found = found.__context__
+        return found
 
     def check(self, settings: Settings) -> None:
         """Look whether the server's own settings go with ours; raises ``ConfigError``."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, ClassVar
@@ -12,12 +14,14 @@ from playhouse import pool
 
 from ...config import Settings, require_driver
 from ...errors import ConfigError
-from .base import DB, Dialect, Rested
+from .base import CONNECTING, DB, GRACE, Dialect, Rested
 
 #: The first version with SKIP LOCKED.
 _OLDEST = (10, 6)
 #: Errors that end a transaction because of another one: both wait for each other; the other was first to change a row.
 _BROKEN_OFF = frozenset((1213, 1020))
+#: The bit of the server's status that says so.
+_IN_TRANSACTION = 1
 #: A savepoint that is gone, with the transaction that was ended.
 _NO_SAVEPOINT = 1305
 #: Of a row to insert: it is there already; it refers to one that is not there.
@@ -26,6 +30,8 @@ _DUPLICATE, _NO_PARENT = 1062, 1452
 _DENIED = frozenset((1044, 1142, 1143, 1227))
 #: Bytes that a statement may have beside a body.
 _BESIDE = 65536
+#: What the driver's error says when it waited in vain.
+_IN_VAIN = "timed out"
 
 
 #: What tells a connection that its server went silent, in seconds, and in milliseconds where anything is unanswered.
@@ -40,8 +46,25 @@ def _hear_silence(connection: socket.socket) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+def _limiting(seconds: float | None) -> str:
+    """Give what tells the server how long to go on when nobody waits any more, and how long to hold locks then."""
+    whole = "DEFAULT" if seconds is None else math.ceil(seconds)
+    return (
+        f"SET max_statement_time = {seconds or 0}, innodb_lock_wait_timeout = {whole},"
+        f" idle_transaction_timeout = {whole}"
+    )
+
+
+def _wait(connection: Any, seconds: float | None) -> None:
+    """Let the driver wait so long for each answer."""
+    connection._read_timeout = connection._write_timeout = seconds
+
+
 class _Connections(peewee.MySQLDatabase):
-    """Connections in UTC, which refuse what does not fit and see what is committed."""
+    """Connections in UTC, which refuse what does not fit and see what is committed; a limit for each statement."""
+
+    #: Seconds.
+    limit: float
 
     def _connect(self) -> Any:
         """Connect; raises ``ConfigError`` for a server that can't do what is needed."""
@@ -60,23 +83,44 @@ class _Connections(peewee.MySQLDatabase):
                 "SET time_zone = '+00:00', max_error_count = 1000,"
                 " sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
             )
+            cursor.execute(_limiting(self.limit))
+        _wait(connection, self.limit + GRACE)
         return connection
 
 
 class _Database(Rested, pool.PooledMySQLDatabase, _Connections):
     """The pool, with columns wide enough for what the others take: TEXT ends at 64 KiB, DATETIME at seconds."""
 
+    in_vain = _IN_VAIN
     field_types: ClassVar[dict[str, str]] = {
         **peewee.MySQLDatabase.field_types,
         "TEXT": "LONGTEXT",
         "DATETIME": "DATETIME(6)",
     }
 
+    def _is_closed(self, conn: Any) -> bool:
+        """Ask it, for all threads wait meanwhile, as briefly as a new connection may take."""
+        asked = time.monotonic()
+        _wait(conn, CONNECTING)
+        closed = super()._is_closed(conn)
+        if closed and time.monotonic() - asked >= CONNECTING:
+            raise peewee.OperationalError(f"a connection that lay idle {_IN_VAIN}")
+        _wait(conn, self.limit + GRACE)
+        return closed
+
+    def _can_reuse(self, conn: Any) -> bool:
+        """Look at what the server said last; peewee rolls back each time, and lets all threads wait meanwhile."""
+        if not conn.open:
+            return False
+        conn.in_transaction = bool(conn.server_status & _IN_TRANSACTION)
+        return super()._can_reuse(conn)
+
 
 class Mariadb(Dialect):
     """MariaDB, 10.6 or newer: it commits each change of a table by itself, and compares as its collation says."""
 
     clock = "UTC_TIMESTAMP(6)"
+    in_vain = _IN_VAIN
     partial_indexes = False
     triggers = (
         "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
@@ -104,10 +148,20 @@ class Mariadb(Dialect):
             # Else the driver takes it for Latin-1, and fails where it is not.
             parameters["password"] = parameters["password"].encode()
         # Rows are counted that an update found, as other databases do, not only those that it changed.
-        defaults = {"connect_timeout": 5, "client_flag": CLIENT.FOUND_ROWS}
-        return _Database(
-            max_connections=settings.database.max_connections, timeout=10, **{**defaults, **parameters}, mariadb=True
+        defaults = {"connect_timeout": CONNECTING, "client_flag": CLIENT.FOUND_ROWS}
+        parameters = {**defaults, **parameters}
+        # Of the answers while it connects too.
+        parameters["read_timeout"] = parameters["write_timeout"] = parameters["connect_timeout"]
+        made = _Database(
+            max_connections=settings.database.max_connections, timeout=self.timeout, **parameters, mariadb=True
         )
+        made.limit = self.timeout
+        return made
+
+    def limit(self, seconds: float | None) -> None:
+        """Limit the server, and how long it is waited for."""
+        DB.execute_sql(_limiting(seconds))
+        _wait(DB.connection(), None if seconds is None else seconds + GRACE)
 
     def check(self, settings: Settings) -> None:
         """Look whether the server takes a statement with the largest body, in which any character may be escaped."""
@@ -123,17 +177,18 @@ class Mariadb(Dialect):
     def alone(self) -> Iterator[None]:
         """Hold a lock of the server under the name of the database."""
         name = "CONCAT('pacifica-notifications.', DATABASE())"
-        ((taken,),) = DB.execute_sql(f"SET STATEMENT max_statement_time=0 FOR SELECT GET_LOCK({name}, 31536000)")
-        if taken != 1:
-            raise ConfigError("waiting for another dbsync was broken off; nothing was changed: run dbsync again")
-        try:
-            yield
-        except BaseException:
-            # It ends with its connection, should that be gone.
-            with suppress(Exception):
-                DB.execute_sql(f"SELECT RELEASE_LOCK({name})")
-            raise
-        DB.execute_sql(f"SELECT RELEASE_LOCK({name})")
+        with self.unlimited():
+            ((taken,),) = DB.execute_sql(f"SELECT GET_LOCK({name}, 31536000)")
+            if taken != 1:
+                raise ConfigError("waiting for another dbsync was broken off; nothing was changed: run dbsync again")
+            try:
+                yield
+            except BaseException:
+                # It ends with its connection, should that be gone.
+                with suppress(Exception):
+                    DB.execute_sql(f"SELECT RELEASE_LOCK({name})")
+                raise
+            DB.execute_sql(f"SELECT RELEASE_LOCK({name})")
 
     def broke_off(self, error: BaseException) -> bool:
         """Tell a deadlock, and a row that another transaction changed first."""

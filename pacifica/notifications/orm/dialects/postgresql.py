@@ -11,11 +11,39 @@ from playhouse import pool
 
 from ...config import Settings, require_driver
 from ...errors import ConfigError
-from .base import DB, Dialect, Rested
+from .base import CONNECTING, DB, GRACE, Dialect, Rested
+
+#: What an error says that ends a wait in vain (``waiting``).
+_IN_VAIN = "said nothing for"
 
 
-class _Database(Rested, pool.PooledPostgresqlDatabase):
+class _Connections(peewee.PostgresqlDatabase):
+    """Connections with a limit for each statement."""
+
+    #: Seconds, and whether the server is told as well.
+    limits: tuple[float, bool]
+
+    def _connect(self) -> Any:
+        """Connect, and set the limit."""
+        connection = super()._connect()
+        seconds, told = self.limits
+        if told:
+            with connection.cursor() as cursor:
+                cursor.execute(_limiting(seconds))
+        connection.limit = seconds + GRACE
+        return connection
+
+
+def _limiting(seconds: float | None) -> str:
+    """Give what tells the server how long to go on when nobody waits any more, and how long to hold locks then."""
+    milliseconds = int((seconds or 0) * 1000)
+    return f"SET statement_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = {milliseconds}"
+
+
+class _Database(Rested, pool.PooledPostgresqlDatabase, _Connections):
     """The pool."""
+
+    in_vain = _IN_VAIN
 
 
 class Postgresql(Dialect):
@@ -26,21 +54,42 @@ class Postgresql(Dialect):
         "in PostgreSQL the user of database.peewee_url must own the tables that are there and needs:"
         " GRANT CREATE ON SCHEMA public TO that user"
     )
+    in_vain = _IN_VAIN
     #: Key of the advisory lock that a change of tables holds; any number that no other application uses.
     lock = 0x70616369
 
     def open(self, parameters: dict[str, Any], settings: Settings) -> peewee.Database:
         """Make the pool; a server that went silent is found out in seconds."""
         require_driver("psycopg2", "postgresql", "database.peewee_url")
+        # Here, because the driver need not be installed.
+        from .waiting import connection_class
+
         defaults = {
-            "connect_timeout": 5,
+            "connect_timeout": CONNECTING,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20000,
             "application_name": "pacifica-notifications",
         }
-        return _Database(max_connections=settings.database.max_connections, timeout=10, **{**defaults, **parameters})
+        parameters = {**defaults, **parameters}
+        connecting = float(parameters.pop("connect_timeout"))
+        made = _Database(
+            max_connections=settings.database.max_connections,
+            timeout=self.timeout,
+            connection_factory=connection_class(connecting if connecting > 0 else None),
+            **parameters,
+        )
+        # Not as options of the connection, which poolers between refuse; an operator's own are left alone.
+        made.limits = self.timeout, "options" not in parameters
+        return made
+
+    def limit(self, seconds: float | None) -> None:
+        """Limit the server, and how long it is waited for."""
+        _seconds, told = DB.limits
+        if told:
+            DB.execute_sql(_limiting(seconds))
+        DB.connection().limit = None if seconds is None else seconds + GRACE
 
     def check(self, settings: Settings) -> None:
         """Look whether the database takes every character."""
@@ -55,7 +104,7 @@ class Postgresql(Dialect):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold an advisory lock."""
-        with DB.atomic():
+        with self.unlimited(), DB.atomic():
             DB.execute_sql("SELECT pg_advisory_xact_lock(%s)", (self.lock,))
             yield
 

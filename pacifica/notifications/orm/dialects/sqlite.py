@@ -41,9 +41,15 @@ class _Database(pool.PooledSqliteDatabase):
             return super().execute_sql(sql, params, **options)
 
 
+def _milliseconds(seconds: float | None) -> int:
+    """Give a time as SQLite wants it; None is the longest that it knows, 24 days."""
+    return 2**31 - 1 if seconds is None else int(seconds * 1000)
+
+
 class Sqlite(Dialect):
     """SQLite: one writer at a time, who takes the lock when the transaction begins."""
 
+    in_vain = "database is locked"
     clock = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     skip_locked = ""
     look_first = True
@@ -66,9 +72,14 @@ class Sqlite(Dialect):
         database = _Database(
             str(path),
             max_connections=settings.database.max_connections,
-            timeout=30,
+            timeout=self.timeout,
             # FULL: a commit survives the loss of power, not only of the process.
-            pragmas={"journal_mode": "wal", "synchronous": "full", "foreign_keys": 1, "busy_timeout": 30000},
+            pragmas={
+                "journal_mode": "wal",
+                "synchronous": "full",
+                "foreign_keys": 1,
+                "busy_timeout": _milliseconds(self.timeout),
+            },
             lock_type="IMMEDIATE",
             # The pool hands a connection to one thread at a time, but not always to the same.
             check_same_thread=False,
@@ -79,7 +90,7 @@ class Sqlite(Dialect):
 
     def connect(self) -> bool:
         """Open it; where others turn a new file to its write-ahead log at the same time SQLite itself does not wait."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 return super().connect()
@@ -88,10 +99,14 @@ class Sqlite(Dialect):
                     raise
             time.sleep(0.01)
 
+    def limit(self, seconds: float | None) -> None:
+        """Limit how long another program's lock is waited for; nothing else can take long."""
+        DB.execute_sql(f"PRAGMA busy_timeout = {_milliseconds(seconds)}")
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the write lock."""
-        with self.turn, DB.atomic():
+        with self.unlimited(), self.turn, DB.atomic():
             yield
 
     def dependents(self, names: Collection[str]) -> list[str]:
