@@ -135,14 +135,18 @@ class Event:
         return hashlib.sha256(json.dumps([self.source, self.id]).encode()).hexdigest()
 
 
+_AS_THEY_ARE = {str, int, bool, type(None)}
+
+
 def _plain(value: Any) -> Any:
     """Make equal JSON numbers equal in text: 1.0 is 1."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    # Most members are these, and calling for each of them would take most of the time.
     if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
+        return {name: member if type(member) in _AS_THEY_ARE else _plain(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_plain(member) for member in value]
+        return [member if type(member) in _AS_THEY_ARE else _plain(member) for member in value]
     return value
 
 

@@ -94,6 +94,7 @@ class Writer:
             self._since = time.monotonic()
             self._answer([each for each in batch if not each.given_up])
             self._since = None
+        self._answer_unavailable(self._all_waiting(), Unavailable("the service is ending"))
 
     def _take(self) -> list[_Waiting]:
         """Wait for an event, and give it with those that came meanwhile; nothing when it is time to end."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -134,6 +136,94 @@ def test_an_event_that_is_purged_meanwhile_is_stored_again() -> None:
 
     last = [EventLog.store(each) for each in (same, *others)]
     assert {each.uuid for each in last} == {row.uuid for row in EventLog.select(EventLog.uuid)}
+
+
+# Several at once, in one transaction.
+
+
+def all_of(*sent: events.Event, refuse: bool = False) -> list[orm.Stored]:
+    """Store events in one transaction."""
+    return EventLog.store_all([orm.NewEvent.of(each) for each in sent], refuse)
+
+
+#: Of a few events, by the number of their content, which are sent in one batch, and which of them were there before.
+BATCHES = {
+    "all new": ([], [0, 1, 2]),
+    "the same twice": ([], [0, 0, 1, 0]),
+    "one was there": ([1], [0, 1, 2]),
+    "all were there": ([0, 1], [1, 0, 1]),
+    "conflicts": ([], [10, 11, 0, 12]),
+    "conflicts that come again": ([], [10, 11, 10, 11, 12, 12]),
+    "conflicts with what was there": ([10], [11, 12, 10, 0]),
+    "conflicts that were there": ([10, 11], [11, 12, 10, 11]),
+    "two names": ([10], [21, 11, 20, 21, 10, 0]),
+    "one": ([], [0]),
+    "none": ([], []),
+}
+
+
+@pytest.mark.parametrize("refuse", [False, True], ids=["accept", "refuse"])
+@pytest.mark.parametrize(("before", "batch"), BATCHES.values(), ids=BATCHES)
+def test_a_batch_is_answered_as_if_its_events_came_one_by_one(
+    before: list[int], batch: list[int], refuse: bool
+) -> None:
+    """What is new, a duplicate, a conflict, and which rows there are in the end, does not depend on who came along."""
+
+    def made(kind: str, number: int) -> events.Event:
+        # Tens have one name, and the content makes the difference.
+        name = f"{kind}{number // 10 if number >= 10 else f'own{number}'}"
+        return event(id=name, source="s", data=number)
+
+    def told(kind: str, answers: list[orm.Stored]) -> list[tuple[int, bool, int | None]]:
+        rows = EventLog.select(EventLog.uuid, EventLog.jsondata).where(EventLog.event_id.startswith(kind))
+        content = {row.uuid: json.loads(row.jsondata)["data"] for row in rows}
+        return [
+            (content[each.uuid], each.duplicate, each.conflicts_with and content[each.conflicts_with])
+            for each in answers
+        ]
+
+    for kind in ("alone", "batch"):
+        for number in before:
+            EventLog.store(made(kind, number), refuse)
+    alone = [EventLog.store(made("alone", number), refuse) for number in batch]
+    together = all_of(*[made("batch", number) for number in batch], refuse=refuse)
+
+    assert told("batch", together) == told("alone", alone)
+    counts = [EventLog.select().where(EventLog.event_id.startswith(kind)).count() for kind in ("alone", "batch")]
+    assert counts[0] == counts[1]
+
+
+def test_storing_a_batch_again_finds_what_was_stored() -> None:
+    """Whoever does not know whether a batch was committed sends it again, and is told that it is new, once."""
+    sent = [orm.NewEvent.of(event()) for _ in range(3)]
+
+    first, second = EventLog.store_all(sent), EventLog.store_all(sent)
+
+    assert first == second == [orm.Stored(each.uuid) for each in sent]
+    assert EventLog.select().count() == 3
+
+
+def test_a_batch_is_stored_whole_or_not_at_all() -> None:
+    """Where one of its events can't be stored none is; the database is as before."""
+    bad = replace(event(), text="\ud800")
+
+    with pytest.raises(UnicodeEncodeError):
+        all_of(event(), bad, event())
+
+    assert EventLog.select().count() == 0
+
+
+def test_batches_at_once_store_every_event_once() -> None:
+    """Processes that store the same events in different orders at once wait for each other and store each once."""
+    same = [event() for _ in range(12)]
+    contents = [event(id="i", source="s", data=number) for number in range(6)]
+    batches = [[*same[turn:], *contents, *same[:turn]] for turn in range(8)]
+
+    found = at_once([partial(all_of, *batch) for batch in batches])
+
+    assert EventLog.select().count() == 18
+    assert sum(not each.duplicate for answers in found for each in answers) == 18
+    assert {each.uuid for answers in found for each in answers} == {row.uuid for row in EventLog.select(EventLog.uuid)}
 
 
 # Claims.

@@ -53,3 +53,19 @@ def empty(url: str) -> None:
 def held(url: str, uuid: UUID | str) -> str:
     """Return a uuid as a database holds it, to compare with."""
     return str(uuid) if url.startswith("postgresql") else UUID(str(uuid)).hex
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Let nobody else write to the table of events for the block."""
+    database = connect(url)
+    begin, end = {
+        "sqlite": (["BEGIN IMMEDIATE"], "ROLLBACK"),
+        "postgresql": (["BEGIN", "LOCK TABLE eventlog"], "ROLLBACK"),
+        "mysql": (["LOCK TABLES eventlog WRITE"], "UNLOCK TABLES"),
+    }[url.partition(":")[0]]
+    with database.connection_context():
+        for statement in begin:
+            database.execute_sql(statement)
+        yield
+        database.execute_sql(end)

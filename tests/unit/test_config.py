@@ -62,6 +62,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "receive.max_depth": ("20", 20),
     "receive.max_name": ("80", 80),
     "receive.on_conflict": ("refuse", "refuse"),
+    "receive.timeout": ("2.5", 2.5),
+    "receive.queue": ("50", 50),
     "delivery.retry_schedule": ("1, 2.5,10", (1.0, 2.5, 10.0)),
     "delivery.jitter": ("0", 0.0),
     "delivery.timeout": ("7", 7.0),

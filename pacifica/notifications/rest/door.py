@@ -30,11 +30,12 @@ _TYPES = {"": EVENT_MEDIA_TYPES[0]} | {
     for name in EVENT_MEDIA_TYPES
     for parameter in ("", "; charset=utf-8", ";charset=utf-8", "; charset=UTF-8", ";charset=UTF-8")
 }
-#: What a request must not have: a body in chunks or encoded, a cookie that may be none, a header under a second name.
+#: What a request must not have: a body in chunks or encoded, what may be refused, a header under a second name.
 _NOT_PLAIN = (
     "HTTP_TRANSFER_ENCODING",
     "HTTP_CONTENT_ENCODING",
     "HTTP_COOKIE",
+    "HTTP_ACCEPT_CHARSET",
     "HTTP_CONTENT_TYPE",
     "HTTP_CONTENT_LENGTH",
     "HTTP_REMOTE_ADDR",
@@ -51,7 +52,9 @@ _INDIFFERENT = {
     "tools.log_tracebacks.on",
     "tools.log_headers.on",
     "tools.trailing_slash.on",
-    # These two are honoured here.
+    "tools.encode.on",
+    # These are honoured here.
+    "request.dispatch",
     "tools.response_headers.on",
     "tools.response_headers.headers",
 }
@@ -94,14 +97,7 @@ class Door:
         Found out with the first event, when all configuration has been read.
         """
         config = self._config()
-        settings = answers.CONFIG | {"request.dispatch": config.get("request.dispatch")}
-        strange = [
-            name
-            for name, value in config.items()
-            if not (
-                name.startswith(_ELSEWHERE) or name in _INDIFFERENT or (name in settings and settings[name] == value)
-            )
-        ]
+        strange = [name for name, value in config.items() if not _is_indifferent(name, value)]
         if strange or type(config.get("request.dispatch")) is not MethodDispatcher:
             LOG.info("receive.slower because=%s", ",".join(strange) or "request.dispatch")
             return []
@@ -142,6 +138,13 @@ class Door:
             self._mounted.log.access()
         finally:
             cherrypy.serving.clear()
+
+
+def _is_indifferent(name: str, value: Any) -> bool:
+    """Tell whether an entry of the configuration makes no difference to an answer, or none that is not made here."""
+    off = name.startswith("tools.") and name.endswith(".on") and not value
+    ours = name in answers.CONFIG and answers.CONFIG[name] == value
+    return off or ours or name in _INDIFFERENT or name.startswith(_ELSEWHERE)
 
 
 def _headers_of(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
