@@ -57,8 +57,8 @@ def _run(broker: str, chosen: list[Case], options: argparse.Namespace, findings:
             except Impossible as error:
                 print(f"case {each.name} can't be run: {error}", file=sys.stderr)
                 continue
-            except AssertionError as error:
-                print(f"case {each.name} FAILED: {error}", file=sys.stderr)
+            except (AssertionError, OSError) as error:
+                print(f"case {each.name} FAILED: {error!r}", file=sys.stderr)
                 print("\n".join(getattr(error, "__notes__", [])), file=sys.stderr)
                 bad = True
                 continue
