@@ -19,12 +19,13 @@ DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
 .NOTPARALLEL:
-.PHONY: help run test neighbours services check format docs bench bench-upgrade clean
+.PHONY: help run test neighbours faults services check format docs bench bench-upgrade clean
 
 help:
 	@echo 'make run            start the service                 ARGS="-p 8071" goes to pacifica-notifications'
 	@echo 'make test           run all tests that can run here   ARGS="-k retry" goes to pytest'
 	@echo 'make neighbours     only the test with the true metadata and policy servers'
+	@echo 'make faults         every fault of docs/reliability.md in its long form, with both brokers'
 	@echo 'make services       install the servers that the tests can use (Debian), or say how'
 	@echo 'make check          format, lint, types'
 	@echo 'make format         format and repair what lint can repair'
@@ -44,6 +45,10 @@ test: $(TEST)
 # Part of `make test` too. Its environment is filled from a package index; PostgreSQL and Redis have to be installed.
 neighbours: $(TEST)
 	PYTHONSAFEPATH=1 $(BIN)/pytest tests/acceptance/test_neighbours.py $(ARGS)
+
+# Their short form is a part of `make test`. Takes hours; ARGS="4 6 --broker redis" chooses cases.
+faults: $(TEST)
+	@exec $(BIN)/python -m tests.faults --long $(or $(ARGS),all)
 
 services:
 	@.ci/services

@@ -7,4 +7,4 @@ from .catalogue import CASES as _ENTERED
 
 __all__ = ["CASES", "of_networks", "of_processes", "of_requests", "of_servers"]
 
-CASES = dict(sorted(_ENTERED.items(), key=lambda entry: int(entry[0])))
+CASES = dict(sorted(_ENTERED.items(), key=lambda entry: (int(entry[0].rstrip("b")), entry[0])))

@@ -11,6 +11,8 @@ import random
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def _run(broker: str, chosen: list[Case], options: argparse.Namespace, findings:
     if reason:
         sys.exit(reason)
     bad = False
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, Rig(Path(folder), broker, options.seed) as rig:
+    with _folder(options.logs, broker) as folder, Rig(folder, broker, options.seed) as rig:
         for each in chosen:
             print(f"case {each.name} on {broker}, seed {options.seed}: {each.what}", file=sys.stderr, flush=True)
             more: dict[str, Any] = {"long": options.long}
@@ -55,8 +57,8 @@ def _run(broker: str, chosen: list[Case], options: argparse.Namespace, findings:
             except Impossible as error:
                 print(f"case {each.name} can't be run: {error}", file=sys.stderr)
                 continue
-            except AssertionError as error:
-                print(f"case {each.name} FAILED: {error}", file=sys.stderr)
+            except (AssertionError, OSError) as error:
+                print(f"case {each.name} FAILED: {error!r}", file=sys.stderr)
                 print("\n".join(getattr(error, "__notes__", [])), file=sys.stderr)
                 bad = True
                 continue
@@ -65,6 +67,15 @@ def _run(broker: str, chosen: list[Case], options: argparse.Namespace, findings:
                 bad = True
     close_all()
     return bad
+
+
+@contextmanager
+def _folder(logs: Path | None, broker: str) -> Iterator[Path]:
+    """Give the folder for logs and arrivals, which is deleted unless one was named."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
+        folder = logs / broker if logs else Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def _brokers(chosen: Case, options: argparse.Namespace) -> list[str]:
@@ -87,6 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what chance begins with")
     parser.add_argument("--broker", choices=list(BROKERS), help="only this one")
     parser.add_argument("--long", action="store_true", help="the long form, with both brokers")
+    parser.add_argument("--logs", type=Path, help="folder in which the logs of all processes are kept")
     parser.add_argument("--events", type=int, default=100_000, help="events of the soak (default %(default)s)")
     parser.add_argument("--kills", type=int, default=50, help="kills of the soak (default %(default)s)")
     parser.add_argument("--rate", type=float, default=200, help="events in a second of the soak (default %(default)s)")

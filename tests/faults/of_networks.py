@@ -49,14 +49,15 @@ def target_flaps(rig: Rig, long: bool = False) -> Run:
     with run.sender(20) as sender:
         sender.finish(total=200 if long else 5)
     run.drain()
-    came: dict[str, list[float]] = {}
+    # libcurl itself repeats a request whose kept connection broke before a byte came: that is one attempt.
+    came: dict[str, dict[int, float]] = {}
     for arrival in run.arrivals():
-        came.setdefault(arrival.delivery, []).append(arrival.at)
+        came.setdefault(arrival.delivery, {}).setdefault(arrival.attempt, arrival.at)
     # The delays of the settings with their jitter of a tenth; where Retry-After says more, that.
     least = [0.3 * 0.9, 2.0, 1 * 0.9, 2.0]
     for delivery, times in came.items():
         run.check(len(times) == 5, f"delivery {delivery} had {len(times)} attempts")
-        gaps = [after - before for before, after in pairwise(times)]
+        gaps = [after - before for before, after in pairwise(times.values())]
         early = [f"{gap:.2f} s instead of {wanted:g}" for gap, wanted in zip(gaps, least, strict=False) if gap < wanted]
         run.check(not early, f"delivery {delivery} was sent again too early: {early}")
     return run

@@ -48,7 +48,7 @@ def workers_die(rig: Rig, long: bool = False) -> Run:
     run.subscribe_good()
     # Slow enough to die while an answer is waited for.
     run.subscribe(rig.sink.url(f"/slow/0.1/{run.type}"))
-    with rig.kept() as keeper, run.sender(60) as sender:
+    with rig.kept() as keeper, run.sender(40) as sender:
         for number in range(25 if long else 1):
             for points in (("claimed", "sent"), ("answered", "recorded")):
                 died = keeper.deaths
@@ -72,15 +72,17 @@ def all_are_restarted(rig: Rig, long: bool = False) -> Run:
     run = rig.run()
     run.subscribe_good()
     run.subscribe(rig.sink.url(f"/slow/0.1/{run.type}"))
-    with run.sender(60) as sender:
+    with run.sender(40) as sender:
         for _ in range(5 if long else 1):
-            for part in rig.parts:
-                sender.wait_for(10)
-                if isinstance(part, Service | Worker):
-                    ended_well(part)
-                else:
-                    part.stop()
-                rig.start(part)
+            for web, worker in zip(rig.webs, rig.workers, strict=True):
+                for part in (worker, web):
+                    sender.wait_for(5)
+                    # uWSGI has a status of its own for an end by Ctrl-C.
+                    ended_well(part) if isinstance(part, Service | Worker) else part.stop()
+                    part.start(0)
+                # Before the others end: somebody always works.
+                wait_until_ready(web)
+                wait_until_ready(worker)
         sender.finish(total=2000 if long else None)
     return run
 
@@ -98,7 +100,7 @@ def one_event_kills(rig: Rig, long: bool = False) -> Run:
     for worker in rig.workers:
         rig.arm(worker, f"sending@{poison}")
     with rig.kept(sticky=True) as keeper:
-        run.drain()
+        run.drain(60)
     run.killed(times=keeper.deaths)
     run.check(run.states() == {"delivered": sender.sent - 1, "dead": 1}, f"the deliveries are {run.states()}")
     run.check(keeper.deaths <= 10, f"workers died {keeper.deaths} times of one delivery")
@@ -141,7 +143,7 @@ def many_claim(rig: Rig, long: bool = False) -> Run:
         settings = rig.settings(delivery__lease=1)
         for number in range(4 if long else 3):
             stack.enter_context(Worker(rig.folder, settings, name=f"one-of-many{number}"))
-        with run.sender(60) as sender:
+        with run.sender(40) as sender:
             sender.finish(total=1000 if long else 60)
         run.drain()
         for arrival in run.arrivals():
@@ -156,7 +158,7 @@ def limits(rig: Rig, long: bool = False) -> Run:
     run.subscribe_good(2)
     run.subscribe(rig.sink.url(f"/slow/0.5/{run.type}"))
     web, worker = rig.webs[1], rig.workers[0]
-    with rig.kept() as keeper, run.sender(60) as sender:
+    with rig.kept() as keeper, run.sender(40) as sender:
         for _ in range(3 if long else 1):
             sender.wait_for(10)
             for part in (web, worker):

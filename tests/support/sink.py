@@ -45,7 +45,7 @@ class Sink(Process):
     def __init__(self, folder: Path, name: str = "sink") -> None:
         self.port = free_port()
         self.file = folder / f"{name}.arrivals"
-        self.file.touch()
+        self.file.write_bytes(b"")
         self._read = 0
         self._arrivals: list[Arrival] = []
         command = [sys.executable, "-m", "tests.support.sink", str(self.port), str(self.file)]
