@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from uuid import UUID
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from .. import failpoints, orm
+from .. import failpoints, orm, owners
 from ..config import Settings
 from ..globals import OWN_TYPES
 from ..retry import Outcome
@@ -19,6 +20,16 @@ LOG = logging.getLogger(__name__)
 FEWEST_FAILURES = 10
 #: Results that are written at once, and seconds that one waits for others.
 _MANY, _WAIT = 50, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """A subscription that is to be disabled, or will be at ``disable_at`` if it goes on so; whether to tell its owner."""
+
+    subscription: orm.EventMatch
+    reason: str
+    disable_at: datetime | None = None
+    tell: bool = True
 
 
 class Results:
@@ -58,51 +69,66 @@ class Results:
         if not results:
             return results
         with orm.session():
-            disabling = self._record(results)
+            failing = self._record(results)
             self._held = []
             failpoints.hit("recorded")
             for result in results:
                 _log(result.settlement)
-            # Each in a transaction of its own: whoever changes a subscription takes its revision before its row.
-            for subscription, reason in disabling:
-                if orm.disable(subscription.uuid, reason, subscription.target_url):
-                    LOG.warning("subscription.disabled subscription=%s reason=%r", subscription, reason)
+            for found in failing:
+                self._act(found)
         return results
 
     @orm.repeated
-    def _record(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
-        """Write results in one transaction; give the subscriptions that are to be disabled, with the reason."""
+    def _record(self, results: Sequence[Result]) -> list[_Failing]:
+        """Write results in one transaction; give the subscriptions for which something follows from them."""
         with orm.transaction():
-            disabling = self._count(results)
+            failing = self._count(results)
             self._tell_targets(results)
             settlements = [result.settlement for result in results]
             orm.EventLogMatch.settle(settlements, self._settings.delivery.keep_response)
-        return disabling
+        return failing
 
-    def _count(self, results: Sequence[Result]) -> list[tuple[orm.EventMatch, str]]:
-        """Count successes and failures of subscriptions; give those that are to be disabled, with the reason."""
+    def _count(self, results: Sequence[Result]) -> list[_Failing]:
+        """Count successes and failures of subscriptions; give those that are to be disabled, or their owners told.
+
+        An event of our own counts for nobody: its failure would be told by another one, and so on.
+        """
         attempted = [(result, outcome) for result in results if (outcome := result.settlement.outcome)]
         reached = {result.work.subscriber.uuid for result, outcome in attempted if outcome.delivered}
         if reached:
             orm.EventMatch.succeeded(sorted(reached))
-        disabling = []
+        failing = []
         for result, outcome in sorted(attempted, key=lambda pair: pair[0].work.subscriber.uuid):
             subscriber = result.work.subscriber
-            reason = result.disable
-            if not reason and not outcome.delivered and subscriber.uuid not in reached:
-                reason = self._worn_out(subscriber.uuid, outcome)
-            if reason:
-                disabling.append((subscriber.row, reason))
-        return disabling
+            if result.disable:
+                failing.append(_Failing(subscriber.row, result.disable, tell=not is_own(result.work)))
+            elif not (outcome.delivered or subscriber.uuid in reached or is_own(result.work)):
+                failing += self._counted(subscriber.row, outcome)
+        return failing
 
-    def _worn_out(self, subscription: UUID, outcome: Outcome) -> str:
-        """Count one failure; say why the subscription is to be disabled, or nothing."""
+    def _counted(self, subscription: orm.EventMatch, outcome: Outcome) -> list[_Failing]:
+        """Count one failure of a subscription; give it if it has failed for so long that something follows."""
         at = orm.now()
-        since, failures = orm.EventMatch.failed(subscription, at)
-        if failures < FEWEST_FAILURES or (at - since).total_seconds() < self._settings.delivery.disable_after:
-            return ""
+        since, failures = orm.EventMatch.failed(subscription.uuid, at)
+        longest, lasted = self._settings.delivery.disable_after, (at - since).total_seconds()
+        if failures < FEWEST_FAILURES or lasted < longest / 2:
+            return []
         last = of_the_target(outcome)
-        return f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; at last {last}"
+        reason = f"no delivery succeeded in {failures} attempts since {since.isoformat()}Z; at last {last}"
+        return [_Failing(subscription, reason, None if lasted >= longest else since + timedelta(seconds=longest))]
+
+    def _act(self, failing: _Failing) -> None:
+        """Disable a subscription, or warn its owner, in a transaction of its own.
+
+        Because whoever changes a subscription takes its revision before its row.
+        """
+        row, reason, disable_at = failing.subscription, failing.reason, failing.disable_at
+        if disable_at is None:
+            tell = owners.disabled if failing.tell else None
+            if orm.disable(row.uuid, reason, row.target_url, tell):
+                LOG.warning("subscription.disabled subscription=%s reason=%r", row, reason)
+        elif orm.warn(row.uuid, lambda now: owners.failing(now, reason, disable_at), row.target_url):
+            LOG.warning("subscription.failing subscription=%s reason=%r", row, reason)
 
     def _tell_targets(self, results: Sequence[Result]) -> None:
         """Count what targets failed, and let those that answered be open again."""
