@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import certifi
 import pycurl
@@ -141,6 +142,7 @@ class Transfers:
         self._on_ready(pycurl.SOCKET_TIMEOUT, 0)
 
 
+@lru_cache(1024)
 def _host(url: str) -> str:
     """Give host and port as the URL has them; what can't be used is found out by curl."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
