@@ -513,6 +513,16 @@ def test_headers_without_end(answer: Answer, make: Callable[[Limits], Target], p
     assert (found.failure, found.status) == (Failure.HTTP, None)
 
 
+def test_headers_of_earlier_answers_do_not_count(sender: Target, place: RecordingTarget) -> None:
+    """What a handle has received before does not make a later answer too long."""
+    long = Answer(200, [(f"X-{number}", "x" * 8000) for number in range(10)])
+    place.answers("/", [*[long] * 6, Reset(), Reset()])
+
+    found = [outcome(sender, place.url("/")).failure for _ in range(7)]
+
+    assert found == [None] * 6 + [Failure.RESET]
+
+
 def test_interim_answers_are_passed_over(sender: Target, place: RecordingTarget) -> None:
     """What counts is the answer after them."""
     interim = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
