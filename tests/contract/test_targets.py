@@ -673,7 +673,7 @@ def test_closing_gives_back_what_waits_for_its_turn(make: Callable[[Limits], Tar
     assert sorted(map(str, sender.close())) == sorted(str(each.key) for each in given)
 
 
-def test_a_broken_url_does_not_stop_those_behind_it(http: HttpTarget) -> None:
+def test_a_broken_url_does_not_stop_those_behind_it() -> None:
     """What waits behind sendings that can't be made has its turn."""
     sender = HttpTarget(replace(PATIENT, per_host=1))
     given = [sending("http://127.0.0.1:99999/") for _ in range(5)]
