@@ -133,7 +133,8 @@ def test_outcomes_come_as_they_come(sender: Target, place: RecordingTarget) -> N
     first = outcomes(sender, 1)
     sender.start([later])
     second = outcomes(sender, 1)
-    place.wait_for(1, "/slow")
+    # Nothing is sent but while somebody waits.
+    until(lambda: not sender.wait(0.05) and place.requests("/slow"), 30, "the slow request")
     held.release.set()
     third = outcomes(sender, 1)
 
