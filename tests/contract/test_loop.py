@@ -57,7 +57,7 @@ def test_whoever_ends_first_ends_the_wait(
     assert loop.wait(FOREVER)
     verdict, nothing = gate.wait(0), sender.wait(0)
     gate.start([Ask("silent", "eve", b"{}")])
-    target.wait_for(1, "/slow")
+    until(lambda: not loop.wait(0.05) and target.requests("/slow"), 30, "the slow request")
     held.release.set()
     assert loop.wait(FOREVER)
     silence, outcome = gate.wait(0), sender.wait(0)

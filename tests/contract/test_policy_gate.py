@@ -90,7 +90,7 @@ def test_verdicts_come_as_they_come(scripted: Gate, target: RecordingTarget) -> 
 
     scripted.start([slow, quick])
     first = verdicts(scripted, 1)
-    target.wait_for(1, "/events/slow")
+    until(lambda: not scripted.wait(0.05) and target.requests("/events/slow"), 30, "the slow question")
     held.release.set()
     second = verdicts(scripted, 1)
 

@@ -133,7 +133,8 @@ def test_outcomes_come_as_they_come(sender: Target, place: RecordingTarget) -> N
     first = outcomes(sender, 1)
     sender.start([later])
     second = outcomes(sender, 1)
-    place.wait_for(1, "/slow")
+    # Nothing is sent but while somebody waits.
+    until(lambda: not sender.wait(0.05) and place.requests("/slow"), 30, "the slow request")
     held.release.set()
     third = outcomes(sender, 1)
 
@@ -513,6 +514,16 @@ def test_headers_without_end(answer: Answer, make: Callable[[Limits], Target], p
     assert (found.failure, found.status) == (Failure.HTTP, None)
 
 
+def test_headers_of_earlier_answers_do_not_count(sender: Target, place: RecordingTarget) -> None:
+    """What a handle has received before does not make a later answer too long."""
+    long = Answer(200, [(f"X-{number}", "x" * 8000) for number in range(10)])
+    place.answers("/", [*[long] * 6, Reset(), Reset()])
+
+    found = [outcome(sender, place.url("/")).failure for _ in range(7)]
+
+    assert found == [None] * 6 + [Failure.RESET]
+
+
 def test_interim_answers_are_passed_over(sender: Target, place: RecordingTarget) -> None:
     """What counts is the answer after them."""
     interim = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n"
@@ -663,7 +674,7 @@ def test_closing_gives_back_what_waits_for_its_turn(make: Callable[[Limits], Tar
     assert sorted(map(str, sender.close())) == sorted(str(each.key) for each in given)
 
 
-def test_a_broken_url_does_not_stop_those_behind_it(http: HttpTarget) -> None:
+def test_a_broken_url_does_not_stop_those_behind_it() -> None:
     """What waits behind sendings that can't be made has its turn."""
     sender = HttpTarget(replace(PATIENT, per_host=1))
     given = [sending("http://127.0.0.1:99999/") for _ in range(5)]

@@ -30,6 +30,8 @@ _FAILURES: dict[int | None, Failure] = {
     pycurl.E_BAD_CONTENT_ENCODING: Failure.HTTP,
     100: Failure.HTTP,  # CURLE_TOO_LARGE: a header line without end
 }
+#: How curl says that a connection ended.
+_ENDED = (pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR)
 #: Header lines of every request: nobody is asked whether the body may come, and no answer is to be compressed.
 _LINES = (b"Expect:", b"Accept-Encoding: identity")
 #: Bytes of a body that a handle at rest may hold.
@@ -78,6 +80,7 @@ class Exchange:
     lines: list[bytes] = field(default_factory=list)
     answer: bytearray = field(default_factory=bytearray)
     cut: bool = False
+    spent: float = 0.0
 
     def __post_init__(self) -> None:
         """Set all that never changes."""
@@ -111,8 +114,24 @@ class Exchange:
         self.curl.setopt(pycurl.POSTFIELDS, post.body)
         self.curl.setopt(pycurl.HTTPHEADER, [*_LINES, *post.headers])
 
+    def again(self, code: int) -> bool:
+        """Tell whether the same is to be sent once more, because a used connection ended without a byte of an answer.
+
+        Then it will be sent on a new one, in the time that is left. Later releases of curl do the same themselves.
+        """
+        if self.spent or self.lines or code not in _ENDED or self.curl.getinfo(pycurl.NUM_CONNECTS):
+            return False
+        self.spent = max(0.001, self.curl.getinfo(pycurl.TOTAL_TIME))
+        self.curl.setopt(pycurl.FRESH_CONNECT, 1)
+        self.curl.setopt(pycurl.TIMEOUT_MS, max(1, int((self.limits.total - self.spent) * 1000)))
+        return True
+
     def rest(self) -> None:
         """Let go of what came, and of a body that is large."""
+        if self.spent:
+            self.spent = 0.0
+            self.curl.setopt(pycurl.FRESH_CONNECT, 0)
+            self.curl.setopt(pycurl.TIMEOUT_MS, int(self.limits.total * 1000))
         self.lines.clear()
         self.answer.clear()
         if not self.light:
@@ -127,7 +146,7 @@ class Exchange:
 
     def outcome(self, code: int | None) -> Outcome:
         """Say what came of it; an answer that is not whole is none, but where it was us who read no further."""
-        seconds = self.curl.getinfo(pycurl.TOTAL_TIME)
+        seconds = self.spent + self.curl.getinfo(pycurl.TOTAL_TIME)
         if not self.cut and (code is not None or not self._has_head()):
             too_long = sum(map(len, self.lines)) > _LONGEST_HEAD
             failure = Failure.HTTP if too_long else _FAILURES.get(code, Failure.RESET)

@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import certifi
 import pycurl
@@ -53,7 +54,7 @@ class Transfers:
     def wait(self, seconds: float) -> list[tuple[Hashable, Outcome]]:
         """Give what has ended, as soon as anything has, or nothing after ``seconds``.
 
-        Nothing is given early when the loop was woken, or when it has news for somebody else.
+        Nothing may be given early, as when the loop was woken or has news for somebody else.
         """
         if len(self) and self not in self._loop.news:
             self._loop.wait(seconds)
@@ -100,7 +101,12 @@ class Transfers:
         while more:
             more, succeeded, failed = self._multi.info_read()
             for curl, code in [(curl, None) for curl in succeeded] + [(curl, code) for curl, code, _text in failed]:
-                exchange = self._under_way.pop(curl)
+                exchange = self._under_way[curl]
+                if code is not None and exchange.again(code):
+                    self._multi.remove_handle(curl)
+                    self._multi.add_handle(curl)
+                    continue
+                del self._under_way[curl]
                 ended.append((exchange.key, exchange.outcome(code)))
                 self._multi.remove_handle(curl)
                 exchange.rest()
@@ -141,6 +147,7 @@ class Transfers:
         self._on_ready(pycurl.SOCKET_TIMEOUT, 0)
 
 
+@lru_cache(1024)
 def _host(url: str) -> str:
     """Give host and port as the URL has them; what can't be used is found out by curl."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
