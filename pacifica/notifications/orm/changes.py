@@ -8,7 +8,7 @@ from uuid import UUID
 
 from .database import now, repeated, transaction
 from .eventlogmatch import EventLogMatch
-from .eventmatch import EventMatch, SubscriptionRevision, columns
+from .eventmatch import NO_FAILURES, EventMatch, SubscriptionRevision, columns
 
 
 @repeated
@@ -22,7 +22,10 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
         revision, at = SubscriptionRevision.take(), now()
         written = columns(members, row.disabled, at)
         if written.get("target_url", row.target_url) != row.target_url:
-            written |= {"failing_since": None, "failures": 0}
+            written |= NO_FAILURES
+        if written.get("limits", row.limits) != row.limits:
+            # What the old rate put off is no matter to the new one.
+            written["paced_until"] = None
         if not _write(row, revision, written | {"updated": at}):
             return None
         if written.get("disabled"):
