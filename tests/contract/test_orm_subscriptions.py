@@ -134,7 +134,7 @@ def test_disabling_keeps_the_first_time_and_reviving_clears_the_reason() -> None
     """A subscription that is disabled again keeps its time and reason; reviving forgets what led to it."""
     row = again(subscription())
     assert orm.disable(row.uuid, "broke")
-    EventMatch.update(failing_since=orm.now(), failures=12).execute()
+    EventMatch.update(failing_since=orm.now(), failures=12, warned=orm.now()).execute()
     first = again(row)
 
     second = orm.change(first, {"disabled": True})
@@ -144,6 +144,7 @@ def test_disabling_keeps_the_first_time_and_reviving_clears_the_reason() -> None
     assert third is not None
     assert (second.disabled, second.error) == (first.disabled, "broke")
     assert (third.disabled, third.error, third.failing_since, third.failures) == (None, None, None, 0)
+    assert (second.warned, third.warned) == (first.warned, None)
 
 
 def test_reviving_what_is_enabled_forgets_no_failure() -> None:
@@ -161,6 +162,7 @@ def test_another_target_starts_without_failures() -> None:
     """What failed at the old target does not count against the new one."""
     row = again(subscription())
     EventMatch.failed(row.uuid, orm.now())
+    EventMatch.update(warned=orm.now()).execute()
 
     kept = orm.change(again(row), {"target_url": row.target_url})
     assert kept is not None
@@ -168,6 +170,20 @@ def test_another_target_starts_without_failures() -> None:
 
     assert moved is not None
     assert (kept.failures, moved.failures, moved.failing_since) == (1, 0, None)
+    assert (kept.warned is None, moved.warned) == (False, None)
+
+
+def test_other_limits_begin_anew() -> None:
+    """What a rate put off waits no longer once the limits are others; what changes nothing changes nothing."""
+    row = again(subscription(limits={"rate": 0.001}))
+    EventMatch.update(paced_until=orm.now()).execute()
+
+    kept = orm.change(again(row), {"limits": {"rate": 0.001}, "name": "new"})
+    assert kept is not None
+    changed = orm.change(kept, {"limits": {"rate": 5}})
+
+    assert changed is not None
+    assert (kept.paced_until is None, changed.paced_until) == (False, None)
 
 
 def test_a_change_of_what_has_changed_is_not_written() -> None:
@@ -249,13 +265,13 @@ def test_a_success_forgets_the_failures() -> None:
     lucky, other = subscription(), subscription()
     for row in (lucky, other):
         EventMatch.failed(row.uuid, orm.now())
+    EventMatch.update(warned=orm.now()).execute()
 
     EventMatch.succeeded([lucky.uuid])
 
-    assert [(again(row).failures, again(row).failing_since is None) for row in (lucky, other)] == [
-        (0, True),
-        (1, False),
-    ]
+    found = [(again(row).failures, again(row).failing_since, again(row).warned) for row in (lucky, other)]
+    assert found[0] == (0, None, None)
+    assert None not in found[1]
 
 
 def test_counting_is_no_change() -> None:

@@ -553,6 +553,26 @@ def test_rights_on_old_tables_are_rights_on_the_new(postgresql_url: str) -> None
         database.execute_sql('DROP ROLE "a Reader", nobody_else')
 
 
+def test_new_tables_belong_to_the_owner_of_the_old(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In PostgreSQL an administrator may upgrade what belongs to the service's user, to whom all belongs afterwards."""
+    older_database(postgresql_url, (4, 1), monkeypatch)
+    with opened(postgresql_url) as database:
+        for statement in ('DROP ROLE IF EXISTS "the Owner"', 'CREATE ROLE "the Owner"'):
+            database.execute_sql(statement)
+        for table in database.get_tables():
+            database.execute_sql(f'ALTER TABLE {table} OWNER TO "the Owner"')
+
+    use_database(postgresql_url)
+    OrmSync.update_tables()
+
+    orm.disconnect()
+    owners = "SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert dict(tables.rows(postgresql_url, owners)) == dict.fromkeys(ALL, "the Owner")
+    with opened(postgresql_url) as database:
+        database.execute_sql('DROP OWNED BY "the Owner"')
+        database.execute_sql('DROP ROLE "the Owner"')
+
+
 @pytest.mark.parametrize("missing", [("eventlogmatch",), ("eventlogmatch", "eventlog"), ("notificationsystem",)])
 def test_tables_of_old_may_be_half_made(url: str, missing: tuple[str, ...]) -> None:
     """What a `dbsync` of old left unmade, wherever it broke off, keeps nothing from being upgraded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -191,6 +192,7 @@ def test_a_policy_reckons_in_fractions() -> None:
     growing_delays = policy({"base": 1, "factor": 1000, "cap": 10}, DEFAULT)
 
     assert growing_delays.after(MOST_ATTEMPTS - 1, HTTP, MIDDLE) == 10
+    assert {type(value) for value in astuple(growing_delays)} == {float}
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1000), st.floats(0, 0.9), st.integers(1, MOST_ATTEMPTS), st.floats(0, 1))

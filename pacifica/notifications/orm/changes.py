@@ -10,7 +10,7 @@ from ..events import Event
 from .database import now, repeated, transaction
 from .eventlog import EventLog
 from .eventlogmatch import EventLogMatch
-from .eventmatch import EventMatch, SubscriptionRevision, columns
+from .eventmatch import NO_FAILURES, EventMatch, SubscriptionRevision, columns
 
 #: Makes the event by which an owner learns what happened, of the row as it was written.
 Tell = Callable[[EventMatch], Event]
@@ -27,7 +27,10 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
         revision, at = SubscriptionRevision.take(), now()
         written = columns(members, row.disabled, at)
         if written.get("target_url", row.target_url) != row.target_url:
-            written |= {"failing_since": None, "failures": 0}
+            written |= NO_FAILURES
+        if written.get("limits", row.limits) != row.limits:
+            # What the old rate put off is no matter to the new one.
+            written["paced_until"] = None
         if not _write(row, revision, written | {"updated": at}):
             return None
         if written.get("disabled"):

@@ -20,6 +20,8 @@ MEMBERS = "uuid name jsonpath user disabled error target_url version extensions 
 
 #: Those that an answer has only when they are set.
 ADDED = ("retry", "limits", "ordered")
+#: The columns of a subscription that does not fail.
+NO_FAILURES = {"failing_since": None, "failures": 0, "warned": None}
 
 
 class SubscriptionRevision(BaseModel):
@@ -174,9 +176,7 @@ class EventMatch(BaseModel):
     @classmethod
     def succeeded(cls, uuids: Iterable[UUID]) -> None:
         """Forget the failures of subscriptions that a delivery reached."""
-        cls.update(failing_since=None, failures=0).where(
-            cls.uuid.in_(list(uuids)) & cls.failing_since.is_null(False)
-        ).execute()
+        cls.update(**NO_FAILURES).where(cls.uuid.in_(list(uuids)) & cls.failing_since.is_null(False)).execute()
 
     @classmethod
     def failed(cls, uuid: UUID, at: datetime) -> tuple[datetime, int]:
@@ -203,7 +203,7 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
     if members.get("disabled"):
         written["disabled"] = disabled or at
     elif "disabled" in members and disabled is not None:
-        written |= {"disabled": None, "error": None, "failing_since": None, "failures": 0}
+        written |= {"disabled": None, "error": None, **NO_FAILURES}
     return written
 
 

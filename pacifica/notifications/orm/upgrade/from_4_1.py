@@ -64,7 +64,7 @@ def open_lanes(passage: Passage) -> None:
         TargetState._schema.create_table(safe=False)
         dialect().open_like(TargetState._meta.table_name, EventMatch._meta.table_name)
     for index in _indexes():
-        if index._name not in {there.name for there in DB.get_indexes(index._table._path[-1])}:
+        if index._name not in {there.name for there in DB.get_indexes(index._model._meta.table_name)}:
             DB.execute(index)
     _fill_lanes()
     NotificationSystem.update(value=2).where(NotificationSystem.part == "minor").execute()
