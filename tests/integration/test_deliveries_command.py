@@ -248,6 +248,7 @@ def test_disabled_is_held_and_deleted_left(doors: Doors, target: RecordingTarget
 
     done = run(doors.file, "deliveries", "retry", "--all", "--yes")
     states = [state(doors, delivery) for delivery in (disabled, deleted, fine)]
+    held = {row.uuid for row in doors.deliveries() if row.state == "pending" and row.next_attempt_at is None}
     doors.deliver()
     after = [len(target.requests(path)) for path in ("/disabled", "/deleted", "/fine")]
     doors.change(owners[disabled], disabled=None)
@@ -259,6 +260,7 @@ def test_disabled_is_held_and_deleted_left(doors: Doors, target: RecordingTarget
     assert "1 of a deleted subscription: left as they are\n" in done.stderr
     assert done.stdout == "2 deliveries are due again\n"
     assert states == ["pending", "dead", "pending"]
+    assert held == {disabled}
     assert after == [1, 1, 2]
     assert state(doors, disabled) == "delivered"
 

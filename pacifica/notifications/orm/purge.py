@@ -78,24 +78,23 @@ def _expire_deliveries(state: State, before: datetime, size: int) -> Iterator[in
 
 def _expire_events(before: datetime, size: int) -> Iterator[int]:
     """Walk along all events of that age: those that stay, for a delivery or unrouted, are looked at once."""
-    row, delivery = EventLog, EventLogMatch.event_log
+    row, theirs = EventLog, EventLogMatch.event_log
     removable = row.route_at.is_null() & _without()
     beyond = old = row.created < before
     while True:
-        wanted = row.select(row.uuid, row.created, row.route_at).where(beyond)
-        found = list(wanted.order_by(row.created, row.uuid).limit(size))
-        having = EventLogMatch.select(delivery).where(delivery.in_([event.uuid for event in found])).distinct()
-        needed = {each.event_log_id for each in having}
+        wanted = row.select(row.uuid, row.created, row.route_at).where(beyond).order_by(row.created, row.uuid)
+        found = list(wanted.limit(size * _AT_ONCE).tuples())
+        having = EventLogMatch.select(theirs).where(theirs.in_([uuid for uuid, _, _ in found])).distinct()
+        needed = {uuid for (uuid,) in having.tuples()}
         yield 0
-        some = [event.uuid for event in found if event.route_at is None and event.uuid not in needed]
-        if some:
-            yield _remove_events(some, removable, wait=False)
-        if len(found) < size:
+        over = [uuid for uuid, _, route_at in found if route_at is None and uuid not in needed]
+        for some in peewee.chunked(over, size):
+            yield _remove_events(list(some), removable, wait=False)
+        if len(found) < size * _AT_ONCE:
             return
-        last = found[-1]
+        uuid, created, _ = found[-1]
         # Said twice: the first is what an index is searched for.
-        later = (row.created > last.created) | (row.uuid > last.uuid)
-        beyond = old & (row.created >= last.created) & later
+        beyond = old & (row.created >= created) & ((row.created > created) | (row.uuid > uuid))
 
 
 @repeated
