@@ -25,10 +25,11 @@ def test_whoever_waits_is_next() -> None:
 
     together([lambda number=number: write(number) for number in range(3)])  # type: ignore[misc]
 
+    # Until the first of them is done nobody has it twice in a row, but where another had not asked in time.
     last = min(len(order) - order[::-1].index(number) for number in range(3))
-    runs = [len(list(group)) for _, group in groupby(order[:last])]
+    changes = len(list(groupby(order[:last])))
     assert len(order) == 3 * ROUNDS
-    assert max(runs) < ROUNDS / 5
+    assert changes > 0.85 * last
 
 
 def test_the_holder_may_take_it_again() -> None:
