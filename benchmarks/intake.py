@@ -1,7 +1,8 @@
 """Compares ways to take an event in, and prints a table in Markdown: `python -m benchmarks.intake`.
 
-Under uWSGI on PostgreSQL: the service, the same with a commit for each event behind CherryPy's machinery, and a plain
-CherryPy handler that inserts and publishes. In the embedded server on SQLite: the first two. All run at the same time,
+Under uWSGI on PostgreSQL: the service, the same with every request through CherryPy's machinery, the same again with a
+commit for each event, and a plain CherryPy handler that inserts and publishes. In the embedded server on SQLite: the
+service, and the one with a commit for each event. All run at the same time,
 and are loaded in turn; CPU is that of the web processes, by their own accounting.
 """
 
@@ -33,6 +34,15 @@ from .sides import usage
 
 _CHECKOUT = Path(__file__).parent.parent
 _PROGRAMS = Path(sys.executable).parent
+_WSGI = "pacifica.notifications.wsgi"
+#: A CherryPy file with which every event goes the long way, and nothing else differs.
+_SHUT = """\
+[/]
+request.dispatch: cherrypy.dispatch.MethodDispatcher()
+tools.response_headers.on: True
+tools.response_headers.headers: [('Content-Type', 'application/json')]
+tools.gzip.compress_level: 5
+"""
 _numbers = itertools.count(100_000, 100_000)
 
 
@@ -43,6 +53,8 @@ class Side:
     name: str
     process: Process
     port: int
+    #: Connections that it keeps open.
+    most: int
     rate: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
@@ -51,7 +63,14 @@ class Side:
     def load(self, connections: int, seconds: float) -> None:
         """Load it and take down what came of it."""
         before = usage(self.process).cpu
-        words = ["--connections", str(connections), "--seconds", str(seconds), "--first", str(next(_numbers))]
+        words = [
+            "--connections",
+            str(min(connections, self.most)),
+            "--seconds",
+            str(seconds),
+            "--first",
+            str(next(_numbers)),
+        ]
         command = [sys.executable, "-m", "benchmarks.loader", str(self.port), *words]
         done = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
@@ -76,9 +95,14 @@ def main() -> None:
         ExitStack() as stack,
     ):
         place = Path(folder)
+        shut = place / "shut.conf"
+        shut.write_text(_SHUT)
         groups = {
             "uWSGI, 2 processes x 8 threads, PostgreSQL": [
-                stack.enter_context(_uwsgi("together, short way", "pacifica.notifications.wsgi", place, postgresql)),
+                stack.enter_context(_uwsgi("together, short way", _WSGI, place, postgresql)),
+                stack.enter_context(
+                    _uwsgi("together, CherryPy", _WSGI, place, postgresql, {"NOTIFICATIONS_CPCONFIG": str(shut)})
+                ),
                 stack.enter_context(_uwsgi("a commit each, CherryPy", "benchmarks.commit_each", place, postgresql)),
                 stack.enter_context(_plain("plain handler, insert and publish", place, postgresql, rabbitmq)),
             ],
@@ -88,7 +112,7 @@ def main() -> None:
             ],
         }
         if options.before:
-            module, name = "pacifica.notifications", f"{options.before}"
+            module, name = "pacifica.notifications", str(options.before)
             before = {"PYTHONPATH": str(options.before)}
             uwsgi, embedded = groups.values()
             uwsgi.append(stack.enter_context(_uwsgi(name, f"{module}.wsgi", place, postgresql, before)))
@@ -124,10 +148,12 @@ def _cell(values: list[float], digits: int = 0) -> str:
 
 
 @contextmanager
-def _running(name: str, command: list[str | Path], port: int, folder: Path, env: dict[str, str]) -> Iterator[Side]:
+def _running(
+    name: str, command: list[str | Path], port: int, folder: Path, env: dict[str, str], most: int = 16
+) -> Iterator[Side]:
     environment = clean_environment(folder / "home", **{"PYTHONPATH": str(_CHECKOUT), **env})
     with Process(command, folder / "log", env=environment, cwd=folder) as process:
-        side = Side(name, process, port)
+        side = Side(name, process, port, most)
         process.until(lambda: _answers(port), 60, f"{name} to answer")
         # What is done at the start is over.
         time.sleep(1)
@@ -178,7 +204,7 @@ def _embedded(name: str, module: str, place: Path, env: dict[str, str] | None = 
     folder, port = Path(tempfile.mkdtemp(dir=place)), free_port()
     file = write_config(folder / "settings.ini", {"database.peewee_url": f"sqlite:///{folder / 'events.sqlite3'}"})
     command: list[str | Path] = [sys.executable, "-m", module, "-c", file, "-a", "127.0.0.1", "-p", str(port)]
-    with _running(name, command, port, folder, env or {}) as side:
+    with _running(name, command, port, folder, env or {}, most=8) as side:
         yield side
 
 
@@ -186,7 +212,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.intake", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one load")
-    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=16, help="as many; 8 with the embedded server (default 16)")
     parser.add_argument("--before", type=Path, help="checkout of an earlier state of the service, to compare with too")
     return parser.parse_args()
 
