@@ -155,7 +155,7 @@ def _is_plain(environ: dict[str, Any]) -> bool:
     """Tell whether a request is one for an event, with nothing that anybody would have to think about."""
     length, prefix = environ.get("CONTENT_LENGTH") or "", environ.get("SCRIPT_NAME", "")
     return (
-        environ["PATH_INFO"] == "/receive"
+        environ.get("PATH_INFO") == "/receive"
         and environ["REQUEST_METHOD"] == "POST"
         and not environ.get("QUERY_STRING")
         and environ.get("CONTENT_TYPE", "") in _TYPES
