@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ SIZES = (10, 1_000, 100_000)
 
 
 def main(arguments: Sequence[str]) -> list[Figure]:
-    """Fill the databases, measure, and give the figures."""
+    """Measure the start, then the costs of all sizes in turn and the other way round, and give the figures."""
     options = _options(arguments)
     for part in (PostgreSQL, RabbitMQ):
         reason = part.available()
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str]) -> list[Figure]:
         RabbitMQ() as rabbitmq,
         fast_targets(Path(name), MATCHES) as targets,
     ):
-        databases = {size: _filled(postgresql, targets, size) for size in sizes}
+        databases = {size: _prepared(postgresql, targets) for size in sizes}
         figures = _start(Path(name), databases[rows], rabbitmq.url, rows, deliveries)
         found: dict[int, list[Measured]] = {size: [] for size in sizes}
         for number in range(rounds):
@@ -59,20 +58,17 @@ def main(arguments: Sequence[str]) -> list[Figure]:
     return figures + _costs(found, deliveries)
 
 
-def _filled(postgresql: PostgreSQL, targets: Sequence[str], size: int) -> str:
-    """Give a database with a backlog; a small one is filled by whoever drains it."""
-    began = time.monotonic()
+def _prepared(postgresql: PostgreSQL, targets: Sequence[str]) -> str:
+    """Give a database for a backlog."""
     database = postgresql.create_database()
     copies.prepare(database, targets)
-    if size > max(SIZES[:2]):
-        copies.add(database, size // MATCHES)
-        copies.settle_down(database)
-        print(f"{size:,} rows written in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return database
 
 
 def _start(folder: Path, database: str, broker: str, rows: int, deliveries: int) -> list[Figure]:
-    """Start a worker; measure its memory, and when the first delivery was made."""
+    """Fill the database and start a worker; measure its memory, and when the first delivery was made."""
+    print(f"writing {rows:,} rows ...", file=sys.stderr)
+    copies.top_up(database, rows)
     worker = deployments.worker(folder / "worker", database, broker)
     began = datetime.now(UTC)
     try:
@@ -155,7 +151,7 @@ def _growth(costs: Mapping[int, Sequence[float]]) -> list[float]:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks backlog", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round, 10,000 rows, 1,000 deliveries: a look")
-    parser.add_argument("--rows", type=int, help="rows of the large backlog, more than 1,000 (default 1000000)")
+    parser.add_argument("--rows", type=int, help="rows of the large backlog (default 1000000)")
     parser.add_argument("--deliveries", type=int, help="deliveries that are measured of each size (default 5000)")
     parser.add_argument("--rounds", type=int, help="rounds of the costs (default 3)")
     return parser.parse_args(arguments)
