@@ -30,7 +30,7 @@ help:
 	@echo 'make check          format, lint, types'
 	@echo 'make format         format and repair what lint can repair'
 	@echo 'make docs           build docs/_build/html'
-	@echo 'make bench          measure all there is a figure for  ARGS="--quick" for a short look, ARGS="delivering" for a part'
+	@echo 'make bench          measure all figures               ARGS="--quick" for a short look, "delivering" for a part'
 	@echo 'make bench-upgrade  measure the upgrade of a large database'
 	@echo 'make clean          remove all that these made'
 	@echo 'PYTHON=python3.12 chooses another Python, 3.11 or newer.'

@@ -15,6 +15,8 @@ from tests.support import tables
 
 from . import filling
 
+#: Events after which tables are looked after.
+_MANY = 1_000
 _NOW = "clock_timestamp() AT TIME ZONE 'UTC'"
 
 
@@ -29,8 +31,8 @@ def prepare(database: str, targets: Sequence[str]) -> None:
         tables.execute(database, f"DELETE FROM {model._meta.table_name}")
 
 
-def add(database: str, events: int) -> None:
-    """Add so many events with a delivery for each subscription, due at once."""
+def top_up(database: str, backlog: int) -> None:
+    """Add events, each with a delivery for each subscription, due at once, until so many deliveries are pending."""
     new_event = {"uuid": "gen_random_uuid()", "identity": "NULL", "origin": "NULL", "created": _NOW}
     new_delivery = {
         "uuid": "gen_random_uuid()",
@@ -38,19 +40,23 @@ def add(database: str, events: int) -> None:
         "created": _NOW,
         "next_attempt_at": _NOW,
     }
-    tables.execute(
-        database,
-        # References hold by themselves, and would take most of the time to check.
-        "SET LOCAL session_replication_role = replica;"
-        f" WITH added AS ({_copy(orm.EventLog, new_event)} CROSS JOIN generate_series(1, {events}) RETURNING uuid)"
-        f" {_copy(orm.EventLogMatch, new_delivery)} CROSS JOIN added",
-    )
-
-
-def settle_down(database: str) -> None:
-    """Do what PostgreSQL does by itself some time after many rows were written."""
     with closing(connect(database)) as connection:
-        connection.execute_sql("VACUUM ANALYZE")
+        matches, there = connection.execute_sql(
+            f"SELECT (SELECT COUNT(*) FROM {_copied(orm.EventLogMatch)}),"
+            f" (SELECT COUNT(*) FROM {orm.EventLogMatch._meta.table_name} WHERE state = 'pending')"
+        ).fetchone()
+        events = (backlog - there) // matches
+        if events <= 0:
+            return
+        # References hold by themselves, and would take most of the time to check.
+        connection.execute_sql("SET session_replication_role = replica")
+        connection.execute_sql(
+            f"WITH added AS ({_copy(orm.EventLog, new_event)} CROSS JOIN generate_series(1, {events}) RETURNING uuid)"
+            f" {_copy(orm.EventLogMatch, new_delivery)} CROSS JOIN added"
+        )
+        if events >= _MANY:
+            # What PostgreSQL does by itself some time later.
+            connection.execute_sql("VACUUM ANALYZE")
 
 
 def _copy(model: type[orm.BaseModel], changed: Mapping[str, str]) -> str:

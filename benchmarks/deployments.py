@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +56,8 @@ class Deployment:
     def run(self, subscriptions: Collection[orm.EventMatch], patience: float = 600) -> Measured:
         """Let it go until nothing is pending for these subscriptions, or the time is up."""
         before = usage(self.process).cpu
-        deadline = time.monotonic() + patience
         os.killpg(self.process.pid, signal.SIGCONT)
-        while filling.pending(self.database, subscriptions) and time.monotonic() < deadline:
-            if not self.process.running:
-                raise AssertionError(f"{self.process!r}: {self.process.log[-3000:]}")
-            time.sleep(_LOOK)
+        wait(self.process, lambda: not filling.pending(self.database, subscriptions), patience)
         cpu = usage(self.process).cpu - before
         return Measured(*filling.delivered(self.database, subscriptions), cpu)
 
@@ -73,6 +69,18 @@ class Deployment:
                 return
             os.killpg(self.process.pid, signal.SIGCONT)
             time.sleep(0.05)
+
+
+def wait(process: Process, condition: Callable[[], bool], patience: float) -> None:
+    """Wait for a condition that takes the database some work, or until the time is up.
+
+    Raises `AssertionError` when the process ends.
+    """
+    deadline = time.monotonic() + patience
+    while not condition() and time.monotonic() < deadline:
+        if not process.running:
+            raise AssertionError(f"{process!r}: {process.log[-3000:]}")
+        time.sleep(_LOOK)
 
 
 def _in_transaction(database: str) -> bool:

@@ -1,8 +1,8 @@
 """A process that delivers from a backlog of a size and says what each delivery took.
 
-`python -m benchmarks.draining SETTINGS --backlog 10 --deliveries 5000` prints one JSON object. The database was made by
-`benchmarks.copies`; a large backlog is there already, a small one is filled again each time that all of it was
-delivered, which is not measured.
+`python -m benchmarks.draining SETTINGS --backlog 10 --deliveries 5000` prints one JSON object. The database was
+prepared by `benchmarks.copies`. What is missing of the backlog is added first, and again each time that all of it was
+delivered; that is not measured.
 """
 
 from __future__ import annotations
@@ -54,15 +54,13 @@ class Meter:
 def drain(settings: config.Settings, log: Counted, backlog: int, deliveries: int) -> dict[str, float]:
     """Deliver; give seconds, CPU seconds and number of the deliveries that were measured."""
     courier = runner.courier(settings)
-    refilled = backlog < 10 * deliveries
     meter, unmeasured = Meter(), Meter()
 
     def some(most: int, meter: Meter) -> None:
         """Deliver about so many."""
         enough = log.attempts + most
         while log.attempts < enough:
-            if refilled:
-                copies.add(settings.database_url, backlog // 10)
+            copies.top_up(settings.database_url, backlog)
             with meter:
                 courier.drain(lambda: log.attempts >= enough)
 

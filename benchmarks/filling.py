@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import peewee
 
@@ -68,14 +69,28 @@ def delivered(url: str, subscriptions: Collection[orm.EventMatch]) -> tuple[int,
 
     By the database's clock, as it stands in the rows.
     """
-    settled, attempts = orm.EventLogMatch, orm.DeliveryAttempt
+    settled, tried = orm.EventLogMatch, orm.DeliveryAttempt
     with opened(url):
         theirs = _for(subscriptions, State.DELIVERED)
         count, ended = (
             settled.select(peewee.fn.COUNT(settled.uuid), peewee.fn.MAX(settled.finished)).where(theirs).tuples().get()
         )
-        first = attempts.select().join(settled).where(theirs).order_by(attempts.started).first()
+        first = tried.select().join(settled).where(theirs).order_by(tried.started).first()
         return (count, (ended - first.started).total_seconds()) if first else (0, 0.0)
+
+
+def attempts(url: str) -> int:
+    """Count the attempts that were made."""
+    with opened(url):
+        return int(orm.DeliveryAttempt.select().count())
+
+
+def first_answer(url: str) -> datetime:
+    """Give the time when the first attempt was answered, by its row."""
+    with opened(url):
+        row = orm.DeliveryAttempt.select().order_by(orm.DeliveryAttempt.started).first()
+        answered: datetime = row.started + timedelta(seconds=row.seconds)
+        return answered.replace(tzinfo=UTC)
 
 
 def _for(subscriptions: Collection[orm.EventMatch], state: State) -> peewee.Expression:

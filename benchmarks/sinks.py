@@ -33,7 +33,7 @@ http {{
 """
 
 
-class Nothing(Server):
+class FastNginx(Server):
     """nginx that answers 204 to everything, on several ports of 127.0.0.1."""
 
     name = "nginx"
@@ -69,8 +69,8 @@ class Nothing(Server):
 @contextmanager
 def fast_targets(folder: Path, number: int) -> Iterator[list[str]]:
     """Give the urls of so many targets, each a host and port of its own, served by one process."""
-    if Nothing.available() is None:
-        with Nothing(number) as nginx:
+    if FastNginx.available() is None:
+        with FastNginx(number) as nginx:
             yield nginx.urls
     else:
         with Sink(folder, "targets", number) as sink:

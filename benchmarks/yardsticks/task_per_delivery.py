@@ -34,6 +34,9 @@ _session.trust_env = False
 def _begin(**_: Any) -> None:
     """Open a database of its own in each process, and write what we write to the log, and no more."""
     orm.initialize(get_config())
+    # The driver is loaded, and a connection open, before the first task.
+    with orm.session():
+        orm.EventLogMatch.select().first()
     # What a process of the pool has as its standard error goes to the log of the pool, line by line.
     handler = logging.StreamHandler(sys.__stderr__)
     logging.basicConfig(
