@@ -50,14 +50,13 @@ def workers_die(rig: Rig, long: bool = False) -> Run:
     run.subscribe(rig.sink.url(f"/slow/0.1/{run.type}"))
     with rig.kept() as keeper, run.sender(40) as sender:
         for number in range(25 if long else 1):
-            for points in (("claimed", "sent"), ("answered", "recorded")):
-                died = keeper.deaths
-                with keeper.paused():
-                    for worker, point in zip(rig.workers, points, strict=True):
-                        run.killed(worker)
-                        rig.arm(worker, f"{point}:{rig.random.randint(1, 3)}")
-                until(lambda died=died: keeper.deaths >= died + 2, 60, f"{points} to be reached")
-                run.killed(times=2)
+            died = keeper.deaths
+            with keeper.paused():
+                for worker, points in zip(rig.workers, (("claimed", "answered"), ("sent", "recorded")), strict=True):
+                    run.killed(worker)
+                    rig.arm(worker, *(f"{point}:{rig.random.randint(1, 3)}" for point in points))
+            until(lambda died=died: keeper.deaths >= died + 4, 90, "all fail points to be reached")
+            run.killed(times=4)
             worker = rig.workers[number % 2]
             sender.wait_for(5)
             with keeper.paused():
