@@ -272,6 +272,8 @@ class Run:
         self.type = f"org.example.faults.r{number}"
         #: What is wrong besides what the verdict finds.
         self.problems: list[str] = []
+        #: Numbers of events that were given up before they were routed, and must not be delivered.
+        self.parked: set[int] = set()
         #: What was found, where a case had to judge before its servers are gone.
         self.ended: Verdict | None = None
         self.kills = 0
@@ -372,7 +374,7 @@ class Run:
         verdict = judge(
             Evidence(
                 sent=range(1, self.sent + 1),
-                acked=[number for sender in self._senders for number in sender.acked],
+                acked=[number for sender in self._senders for number in sender.acked if number not in self.parked],
                 rows=[int(number) for (number,) in numbers if str(number).isdigit()],
                 paths=self._paths,
                 arrivals=[arrival for arrival in self.arrivals() if arrival.path in self._paths],
