@@ -78,7 +78,7 @@ def test_the_judge_sees_each_fault(changes: dict[str, Any], problem: str) -> Non
 def ask(port: int, seconds: float = 5) -> bytes:
     """Send a request, and return what comes back until the end, the reset, or the end of the time."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection, suppress(OSError):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while data := connection.recv(65536):
             received += data
