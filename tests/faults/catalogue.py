@@ -63,6 +63,8 @@ def case(name: str, what: str, broker: str) -> Callable[[Act], Act]:
 def play(rig: Rig, chosen: Case, **options: Any) -> Finding:
     """Run one case and judge it; raises `Impossible` where it can't be run."""
     rig.restore()
+    # The same whatever was run before it.
+    rig.random.seed(f"{rig.seed} {chosen.name}")
     began = time.monotonic()
     run = chosen.act(rig, **options)
     verdict = run.ended or run.end()

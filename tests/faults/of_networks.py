@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from tests.support import tables
+from tests.support.proxy import Kind, Way
 from tests.support.wait import until
 
 from .catalogue import case
@@ -14,8 +15,10 @@ from .rig import IN_FLIGHT, SETTINGS, Rig, Run
 PROMPT = {True: 2.0, False: 5.0}
 #: Seconds that an attempt may take beyond its time limit.
 LATE = 2.0
+#: What is done to connections in turn.
+SPOILS: list[tuple[Kind, Way | None]] = [("stall", None), ("drop", "back"), ("drop", "there"), ("drip", "back")]
 #: Length of the sink's answer.
-ANSWER = 43
+ANSWER = 44
 
 
 @case("12", "many subscriptions whose target never answers, one good", "rabbitmq")
@@ -76,7 +79,7 @@ def network_fails(rig: Rig, long: bool = False) -> Run:
             until(lambda broken=broken: rig.sink_proxy.broken > broken + 2, 30, "answers to be cut")
         # What was swallowed leaves a connection that nobody can use.
         for proxy in (rig.sink_proxy, rig.broker_proxy, rig.database_proxy):
-            for kind, way in (("stall", None), ("drop", "back"), ("drop", "there"), ("drip", "back")):
+            for kind, way in SPOILS:
                 if proxy is rig.database_proxy and kind == "drip":
                     continue
                 proxy.switch(kind, way)

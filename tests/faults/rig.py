@@ -73,7 +73,8 @@ class Rig:
         self.parts: list[Part] = []
         self._stack = ExitStack()
         self._runs = itertools.count(1)
-        self._armed: set[str] = set()
+        #: Fail points of each part, by its log file: that of its run, then those of its next starts.
+        self._points: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -159,8 +160,8 @@ class Rig:
             if not server.running:
                 server.start()
         for part in self.parts:
-            if part.log_file.name in self._armed:
-                self.disarm(part)
+            if self._points.pop(part.log_file.name, None):
+                self.advance(part)
                 part.kill()
         for process in (self.sink, self.bad_sink):
             if not process.running:
@@ -178,17 +179,20 @@ class Rig:
         for part in fresh:
             wait_until_ready(part)
 
-    def arm(self, part: Part, failpoint: str) -> None:
-        """Kill a part and start it with a fail point."""
+    def arm(self, part: Part, *failpoints: str) -> None:
+        """Kill a part and start it with a fail point; further ones are for its next starts by a keeper."""
         part.kill()
-        part.env[FAILPOINT] = failpoint
-        self._armed.add(part.log_file.name)
+        self._points[part.log_file.name] = ["", *failpoints]
+        self.advance(part)
         part.start(0)
 
-    def disarm(self, part: Part) -> None:
-        """Let the next start of a part be one without a fail point."""
+    def advance(self, part: Part) -> None:
+        """Let the next start of a part be one with its next fail point, or without one."""
+        points = self._points.get(part.log_file.name, [])[1:]
+        self._points[part.log_file.name] = points
         part.env.pop(FAILPOINT, None)
-        self._armed.discard(part.log_file.name)
+        if points:
+            part.env[FAILPOINT] = points[0]
 
     @contextmanager
     def kept(self, *, sticky: bool = False) -> Iterator[Keeper]:
@@ -253,7 +257,7 @@ class Keeper:
                         if not part.running:
                             self.deaths += 1
                             if not self._sticky:
-                                self._rig.disarm(part)
+                                self._rig.advance(part)
                             part.kill()
                             part.start(0)
         except BaseException as error:  # noqa: BLE001 - told at the end
@@ -268,6 +272,8 @@ class Run:
         self.type = f"org.example.faults.r{number}"
         #: What is wrong besides what the verdict finds.
         self.problems: list[str] = []
+        #: Numbers of events that were given up before they were routed, and must not be delivered.
+        self.parked: set[int] = set()
         #: What was found, where a case had to judge before its servers are gone.
         self.ended: Verdict | None = None
         self.kills = 0
@@ -333,7 +339,7 @@ class Run:
         """Kill a part with -9, children and all, and start it again without waiting."""
         part.kill()
         self.killed(part)
-        self.rig.disarm(part)
+        self.rig.advance(part)
         part.start(0)
 
     def check(self, condition: object, problem: str) -> None:
@@ -368,7 +374,7 @@ class Run:
         verdict = judge(
             Evidence(
                 sent=range(1, self.sent + 1),
-                acked=[number for sender in self._senders for number in sender.acked],
+                acked=[number for sender in self._senders for number in sender.acked if number not in self.parked],
                 rows=[int(number) for (number,) in numbers if str(number).isdigit()],
                 paths=self._paths,
                 arrivals=[arrival for arrival in self.arrivals() if arrival.path in self._paths],

@@ -28,9 +28,15 @@ def soak(rig: Rig, events: int, kills: int, rate: float) -> Run:
             _fault(rig, run, keeper, sender)
         sender.finish(600, total=events)
         run.drain(1800)
-        sizes = [psutil.Process(part.pid).memory_info().rss >> 20 for part in rig.parts]
+        sizes = [_resident(part.pid) for part in rig.parts]
     print(f"seed {rig.seed}: statuses {dict(sender.statuses)}, MiB of each process at the end {sizes}")
     return run
+
+
+def _resident(pid: int) -> int:
+    """Return the MiB of a process and its children."""
+    leader = psutil.Process(pid)
+    return sum(process.memory_info().rss for process in [leader, *leader.children(recursive=True)]) >> 20
 
 
 SOAK = Case("soak", "all of it by chance", soak, "rabbitmq")

@@ -20,7 +20,8 @@ from .rig import BROKERS, Rig
 WAITING = {
     "7": "a limit for statements on a database that says nothing",
     "10b": "a worker that outlives a message whose body is no list",
-    "11": "deliveries and events that are parked after some crashes",
+    "11": "deliveries that are parked after some crashes",
+    "11b": "events that are parked after some crashes",
     "12": "targets that have no more than their share in flight",
     "13": "Retry-After",
 }

@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from .ports import free_port
 
+Kind = Literal["pass", "stall", "reset", "drop", "cut", "drip"]
 Way = Literal["there", "back"]
 _LINGER = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 
@@ -23,7 +24,7 @@ class Mode:
     `cut` (the connection ends after `size` bytes of it), `drip` (a byte every `pause` seconds).
     """
 
-    kind: Literal["pass", "stall", "reset", "drop", "cut", "drip"] = "pass"
+    kind: Kind = "pass"
     way: Way | None = None
     size: int = 0
     pause: float = 0.02
@@ -63,9 +64,7 @@ class Proxy:
         """What is done now."""
         return self._mode
 
-    def switch(
-        self, kind: Literal["pass", "stall", "reset", "drop", "cut", "drip"], way: Way | None = None, size: int = 0
-    ) -> None:
+    def switch(self, kind: Kind, way: Way | None = None, size: int = 0) -> None:
         """Do something else from now on, with the connections that are open as well."""
         with self._changed:
             self._mode = Mode(kind, way, size)

@@ -49,7 +49,9 @@ class Sink(Process):
         self._read = 0
         self._arrivals: list[Arrival] = []
         command = [sys.executable, "-m", "tests.support.sink", str(self.port), str(self.file)]
-        super().__init__(command, folder / f"{name}.log", cwd=CHECKOUT)
+        # The checkout is not on the path of who tests the built package.
+        env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        super().__init__(command, folder / f"{name}.log", env=env, cwd=folder)
 
     def start(self, seconds: float = 30) -> None:
         """Start it and wait until it listens."""
