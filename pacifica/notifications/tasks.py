@@ -6,9 +6,11 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, Task, bootsteps, signals
+from celery.exceptions import InvalidTaskError
 from click import ClickException
 
 from . import orm
@@ -28,6 +30,8 @@ EMBEDDED = "embedded"
 WORKER_COMMAND = "celery -A pacifica.notifications.tasks worker"
 #: Seconds between two wake-ups at least: one takes Celery 1 to 2 ms of processor time, as much as a request.
 _PAUSE = 0.05
+#: Seconds for which a worker that was not seen is not looked for again.
+_UNSEEN = 1.0
 #: Seconds after which a wake-up that nobody took is worthless.
 _WORTHLESS = 30
 
@@ -64,7 +68,32 @@ def _settings() -> dict[str, Any]:
     }
 
 
-app = Celery("pacifica.notifications", set_as_current=False)
+class Hint(Task):
+    """A task that says that there may be something to do; a message that is none ends no worker."""
+
+    Strategy = "pacifica.notifications.tasks:take_hints"
+
+
+def take_hints(task: Task, app: Celery, consumer: Any) -> Callable[..., Any]:
+    """Take messages as Celery does; one whose body is not of its form is refused, as Celery refuses other forms.
+
+    Otherwise its worker ends of it, gives it back, and so does every other one.
+    """
+    # Here, because only a worker takes messages.
+    from celery.worker.strategy import default
+
+    take = default(task, app, consumer)
+
+    def refusing(*message: Any, **named: Any) -> Any:
+        try:
+            return take(*message, **named)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InvalidTaskError(f"not of the form of a task: {type(error).__name__}") from error
+
+    return refusing
+
+
+app = Celery("pacifica.notifications", set_as_current=False, task_cls=Hint)
 app.add_defaults(_settings)
 
 
@@ -185,6 +214,9 @@ class Waker:
             with orm.session():
                 seen = orm.Worker.seen_within(3 * STALE)
             if not seen:
+                # A worker that starts looks for work by itself.
+                self._tasks.clear()
+                time.sleep(_UNSEEN)
                 return
             self._seen_until = time.monotonic() + STALE
         while self._tasks:

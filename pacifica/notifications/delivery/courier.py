@@ -99,6 +99,8 @@ class Courier:
             self._results.write()
         except Unavailable as error:
             LOG.warning("delivery.unsettled in_hand=%s error=%s", len(self.in_hand), error)
+        finally:
+            self._loop.close()
 
     def _step(self) -> None:
         """Hear what has come in, write it down, and keep what is still in hand."""
@@ -188,6 +190,10 @@ class Courier:
             self._note(work, State.CANCELLED, "the subscription was deleted")
         elif row.disabled is not None:
             self._note(work, State.PENDING, "held while the subscription is disabled")
+        elif work.delivery.lane != row.lane and not self._only:
+            # As its router read the subscription, which was changed meanwhile.
+            orm.EventLogMatch.move(row)
+            self._note(work, State.PENDING, "queues as its subscription says by now", delay=0.0)
         else:
             return True
         return False

@@ -24,7 +24,7 @@ _MANY, _WAIT = 50, 0.02
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """A subscription that is to be disabled, or will be at ``disable_at`` if it goes on so; whether to tell its owner."""
+    """A subscription that is to be disabled, or will be at ``disable_at`` if it goes on; ``tell`` its owner or not."""
 
     subscription: orm.EventMatch
     reason: str

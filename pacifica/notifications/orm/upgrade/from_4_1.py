@@ -94,13 +94,15 @@ def _add_columns(model: type[peewee.Model]) -> None:
 
 
 def _indexes() -> list[peewee.ModelIndex]:
-    """Give those for the next deliveries of a lane, for what a lost worker had, and for the oldest unrouted events."""
+    """Give those for the next of a lane, for what a lost worker had, for what has ended, and for unrouted events."""
     lane, accepted, due = EventLogMatch.lane, EventLogMatch.accepted, EventLogMatch.next_attempt_at
+    state, finished = EventLogMatch.state, EventLogMatch.finished
     if not dialect().partial_indexes:
         return [
             EventLogMatch.index(lane, due, safe=False),
             EventLogMatch.index(lane, accepted, safe=False),
             EventLogMatch.index(EventLogMatch.starts, due, safe=False),
+            EventLogMatch.index(state, finished, safe=False),
             EventLog.index(EventLog.starts, EventLog.route_at, safe=False),
         ]
     started = peewee.SQL("starts > 0")
@@ -109,6 +111,7 @@ def _indexes() -> list[peewee.ModelIndex]:
         EventLogMatch.index(lane, due, where=due.is_null(False), safe=False),
         EventLogMatch.index(lane, accepted, where=accepted.is_null(False), safe=False),
         EventLogMatch.index(EventLogMatch.starts, due, where=started, safe=False),
+        EventLogMatch.index(state, finished, where=finished.is_null(False), safe=False),
         EventLog.index(EventLog.starts, EventLog.route_at, where=started, safe=False),
         EventLog.index(EventLog.created, where=unrouted, name="eventlog_created_unrouted", safe=False),
     ]
