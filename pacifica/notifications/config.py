@@ -223,17 +223,17 @@ class Delivery:
     keep_response: bool = setting(False, _flag)
     #: Attempts that one worker has in flight at once. Each may need a connection: the limit of open files of the
     #: worker (``ulimit -n``) has to be some 100 above twice this number.
-    in_flight: int = setting(100, _number(int, 1, 1000))
+    in_flight: int = setting(200, _number(int, 1, 1000))
     #: Deliveries that a worker claims at once.
-    batch: int = setting(50, _number(int, 1, 1000))
+    batch: int = setting(100, _number(int, 1, 1000))
     #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.
     lease: float = setting(15.0, _number(float, 1, 3600))
     #: File with the certificates of the authorities that targets on https are checked against (PEM).
     #: Empty: the authorities of the package ``certifi``.
     ca_file: str = setting("", _optional)
-    #: Attempts that one worker has in flight to one target (scheme, host and port) at most. It begins with 8, takes
+    #: Attempts that one worker has in flight to one target (scheme, host and port) at most. It begins with 4, takes
     #: more as long as the target answers quickly, and fewer when it does not.
-    target_in_flight: int = setting(50, _number(int, 1, 1000))
+    target_in_flight: int = setting(100, _number(int, 1, 1000))
     #: Deliveries to one target in a second, of all workers together. 0: as many as it takes.
     target_rate: float = setting(0.0, _number(float, 0, 1e6))
     #: Failures of a target in a row after which nothing is sent to it for a while: its name does not resolve, it

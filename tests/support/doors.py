@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -47,6 +48,15 @@ class Doors:
     def new_courier(self) -> Courier:
         """Return what delivers, as a worker of its own has it."""
         return runner.courier(self.settings)
+
+    @contextmanager
+    def new_courier_in_use(self) -> Iterator[Courier]:
+        """Give another worker's courier, and close it."""
+        courier = self.new_courier()
+        try:
+            yield courier
+        finally:
+            courier.stop(grace=0)
 
     def subscribe(self, target_url: str, user: str = "alice", **members: Any) -> UUID:
         """Make a subscription, checked as a request's body is; it matches every event unless told otherwise."""

@@ -74,11 +74,14 @@ class Courier:
             # First, because what could not be written while the database was away has no lease left to protect it.
             self._step()
             busy = bool(self._sent or self._results or self._questions.waiting)
-            room = self._room()
-            if room > 0 and (not busy or self._woken or time.monotonic() >= look_at):
+            if self._woken or not busy:
                 self._woken = False
+                self._lanes.wake()
+            room, now = self._room(), time.monotonic()
+            # Few at a time are not worth a look at the database, unless it is some time since the last.
+            if room > 0 and (not busy or now >= look_at or (room >= self._worth() and self._lanes.due())):
                 claimed = self._claim(room)
-                look_at = 0.0 if claimed else time.monotonic() + _LOOK
+                look_at = now + _LOOK
                 if not (claimed or busy or self._lanes.more):
                     return
 
@@ -120,14 +123,15 @@ class Courier:
     def _room(self) -> int:
         """Count what may be claimed now; questions have room of their own.
 
-        A policy server that is silent about one user must not hold the others. Nothing while it is not worth a look
-        at the database.
+        A policy server that is silent about one user must not hold the others.
         """
         delivery = self._settings.delivery
         asked = len(self._questions.waiting)
-        room = min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
-        worth = min(delivery.batch, delivery.in_flight // 4) if self._sent else 1
-        return room if room >= worth else 0
+        return min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
+
+    def _worth(self) -> int:
+        """Count what there has to be room for to make a claim worth it."""
+        return min(self._settings.delivery.batch, self._settings.delivery.in_flight // 4)
 
     def _claim(self, room: int) -> int:
         """Claim what is due, at most ``room``, and send each on its way."""

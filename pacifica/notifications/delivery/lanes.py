@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from .. import orm
@@ -13,7 +14,7 @@ from ..config import Settings
 from ..retry import Outcome
 
 #: Attempts in flight to a target at first, and to one that does not answer.
-_FIRST, _FEWEST = 8.0, 2.0
+_FIRST, _FEWEST = 4.0, 2.0
 #: Seconds within which an answer shows that a target can take more, and beyond which that it has too much.
 _QUICK, _SLOW = 1.0, 5.0
 #: Seconds after which all that is due is looked through again, whoever passed it over.
@@ -24,8 +25,8 @@ _LATE = timedelta(seconds=2)
 _PAGES, _LANES = 10, 16
 #: Seconds for which a lane that gave nothing is left alone.
 _PAUSE = 0.2
-#: Seconds between two looks at the targets that fail.
-_LOOK = 0.5
+#: Seconds between two looks at the targets that fail, and between two for what is due in any lane.
+_LOOK, _LOOK_FOR_DUE = 0.5, 0.05
 #: Targets that are remembered although nothing is in hand for them.
 _REMEMBERED = 5000
 
@@ -34,19 +35,26 @@ _REMEMBERED = 5000
 class _Place:
     """A target as this worker sees it: how many attempts it may have in flight, and how many it has.
 
-    A target whose breaker is half-open gets one attempt of one worker.
+    A target whose breaker is half-open gets one attempt of one worker; ``quick`` is one whose last answer was,
+    ``failures`` are those in a row that this worker saw.
     """
 
     cap: float
     in_flight: int = 0
     shut_until: float = 0.0
     half_open: bool = False
+    quick: bool = False
+    failures: int = 0
 
     def free(self, now: float) -> int:
         """Count what may be claimed for it."""
         if now < self.shut_until:
             return 0
         return max(0, (1 if self.half_open else int(self.cap)) - self.in_flight)
+
+    def worth(self) -> int:
+        """Count what has to be free to make a look at its lane worth it."""
+        return 1 if self.half_open else max(1, int(self.cap) // 2)
 
 
 @dataclass(slots=True)
@@ -76,30 +84,54 @@ class Lanes:
         self._after: datetime | None = None
         self._anew_at = 0.0
         self._look_at = 0.0
-        #: Whether there may be more that is due behind what was looked at.
+        self._page_at = 0.0
+        self._not_quick = 0
+        #: Whether there may be more that is due, in lanes or behind the rows that were looked at.
         self.more = False
 
     def restart(self) -> None:
         """Look at all that is due again, from the longest due on."""
         self._after, self._anew_at = None, self._clock() + _ANEW
+        self._page_at = self._look_at = 0.0
         for lane in self._waiting.values():
             lane.since, lane.quiet_until = None, 0.0
+
+    def wake(self) -> None:
+        """Look at what is due in any lane with the next claim."""
+        self._page_at = 0.0
+
+    def due(self) -> bool:
+        """Tell whether a claim is worth it: there is room in a lane that waits, or it is time to look at them all."""
+        return self._clock() >= self._page_at or bool(self._ready(1))
 
     def claim(self, room: int) -> list[orm.Claimed]:
         """Claim at most ``room`` deliveries; to be called within a session."""
         self._learn()
-        if self._clock() >= self._anew_at:
+        now = self._clock()
+        if now >= self._anew_at:
             self.restart()
-        ready = [name for name in self._waiting if self._free(name)][:_LANES]
-        claimed = self._claim_pages(room - room // 2 if ready else room)
+        claimed: list[orm.Claimed] = []
+        if now >= self._page_at:
+            claimed = self._claim_pages(room - room // 2 if self._ready(1) else room)
+            self._page_at = 0.0 if claimed or self.more else now + _LOOK_FOR_DUE
+        ready = self._ready(_LANES)
         for position, name in enumerate(ready):
             share = -(-(room - len(claimed)) // (len(ready) - position))
             claimed += self._claim_lane(name, min(share, self._free(name)))
+        self.more |= len(ready) == _LANES
         return claimed
+
+    def _ready(self, most: int) -> list[str]:
+        """Give lanes that wait and have room for enough."""
+        return list(islice((name for name in self._waiting if self._free(name) >= self._worth(name)), most))
+
+    def _worth(self, lane: str) -> int:
+        """Count what has to be free to make a look at a lane worth it."""
+        return 1 if _is_own(lane) else self._place(lane).worth()
 
     def full(self, place: str) -> bool:
         """Tell whether a target takes nothing more now."""
-        return self._place(place).free(self._clock()) <= 0
+        return self._room_at(self._place(place), self._clock()) <= 0
 
     def look(self) -> None:
         """Look at the targets that fail before the next claim."""
@@ -107,7 +139,9 @@ class Lanes:
 
     def sent(self, lane: str, place: str) -> None:
         """Note that an attempt has begun, and where it goes."""
-        self._place(place).in_flight += 1
+        found = self._place(place)
+        found.in_flight += 1
+        self._not_quick += not found.quick
         if _is_own(lane):
             self._place_of[lane] = place
 
@@ -116,11 +150,19 @@ class Lanes:
         found = self._place(place)
         if lane in self._waiting:
             self._waiting[lane].quiet_until = 0.0
-        if outcome.counts_for_target or outcome.seconds > _SLOW:
+        slow = outcome.counts_for_target or outcome.seconds > _SLOW
+        found.failures = found.failures + 1 if outcome.counts_for_target else 0
+        if outcome.retry_after or 0 < self._delivery.breaker_failures <= found.failures:
+            # Until it is known what all workers saw of it.
+            found.shut_until, found.failures = self._clock() + _LOOK, 0
+        if slow:
             found.cap = max(_FEWEST, found.cap / 2)
         elif outcome.seconds < _QUICK and found.in_flight > found.cap / 2:
             found.cap = min(self._most, found.cap + 1)
+        self._not_quick -= 0 if found.quick else found.in_flight
         found.in_flight = max(0, found.in_flight - 1)
+        found.quick = not slow and outcome.seconds < _QUICK
+        self._not_quick += 0 if found.quick else found.in_flight
 
     def _place(self, name: str) -> _Place:
         found = self._places.get(name)
@@ -152,9 +194,14 @@ class Lanes:
         found = self._waiting.get(lane)
         if found is not None and now < found.quiet_until:
             return 0
-        if _is_own(lane):
-            return self._place(self._place_of[lane]).free(now) if lane in self._place_of else 1
-        return self._place(lane).free(now)
+        if _is_own(lane) and lane not in self._place_of:
+            return 1
+        return self._room_at(self._place(self._place_of.get(lane, lane)), now)
+
+    def _room_at(self, place: _Place, now: float) -> int:
+        """Count what may be claimed for a target; those that are not known to be quick share half of all places."""
+        free = place.free(now)
+        return free if place.quick else min(free, max(0, self._delivery.in_flight // 2 - self._not_quick))
 
     def _claim_pages(self, room: int) -> list[orm.Claimed]:
         """Claim from all lanes that do not wait, in the order in which deliveries became due."""
@@ -162,7 +209,7 @@ class Lanes:
         claimed: list[orm.Claimed] = []
         for _ in range(_PAGES):
             for name, place in self._places.items():
-                if not place.free(now) and name not in self._waiting:
+                if not self._room_at(place, now) and name not in self._waiting:
                     self._waiting[name] = _Lane(None)
             page = orm.claim_page(self._choice(), room, self._delivery.lease, self._after, self._waiting)
             for row in page.left:
@@ -184,7 +231,7 @@ class Lanes:
             chosen: list[UUID] = []
             for row in rows:
                 place = self._place(row.lane)
-                left = free.setdefault(row.lane, place.free(now))
+                left = free.setdefault(row.lane, self._room_at(place, now))
                 if left > 0 and not (_is_own(row.lane) or place.half_open or self._delivery.target_rate):
                     free[row.lane] = left - 1
                     chosen.append(row.uuid)
