@@ -110,6 +110,16 @@ def test_the_schema_is_that_of_a_new_database(
     assert described(old) ^ described(new) == set()
 
 
+#: Those of 4.2 that every database has.
+INDEXES = (
+    "eventlogmatch_lane_next_attempt_at",
+    "eventlogmatch_lane_accepted",
+    "eventlogmatch_starts_next_attempt_at",
+    "eventlogmatch_state_finished",
+    "eventlog_starts_route_at",
+)
+
+
 def test_the_schema_is_what_the_models_of_today_say(new_url: Callable[[], str]) -> None:
     """The steps, never edited, end at the tables that the models have; only indexes of what waits are more."""
     stepped, modelled = new_url(), new_url()
@@ -130,7 +140,7 @@ def test_the_schema_is_what_the_models_of_today_say(new_url: Callable[[], str]) 
         "eventlog_route_at",
         "eventlogmatch_next_attempt_at",
         "eventlogmatch_event_match_id_finished",
-        "eventlogmatch_lane_next_attempt_at",
+        *INDEXES,
     }
 
 
@@ -317,7 +327,7 @@ def test_what_a_later_schema_adds_is_added(
     added: dict[str, Row] = {
         "eventmatch": dict.fromkeys(("retry", "limits", "warned", "paced_until")) | {"ordered": False},
         "eventlog": {"starts": 0, "error": None},
-        "eventlogmatch": {"starts": 0},
+        "eventlogmatch": {"starts": 0, "accepted": None, "reopened": None},
     }
     assert {uuid: row.pop("lane") for uuid, row in after["eventlogmatch"].items()} == lanes
     assert after == {table: {uuid: row | added[table] for uuid, row in rows.items()} for table, rows in before.items()}
@@ -328,7 +338,7 @@ def test_what_a_later_schema_adds_is_added(
 
 #: What may be missing where a step from 4.1 to 4.2 broke off, the later the less.
 UNDONE = {
-    "all but a column": ["paced_until", "starts", "error", "lane"],
+    "all but a column": ["paced_until", "starts", "error", "lane", "accepted"],
     "the deliveries' columns": ["lane"],
     "a table": ["targetstate"],
     "an index": [],
@@ -343,12 +353,15 @@ def test_a_step_that_broke_off_is_taken_up(new_url: Callable[[], str], undone: s
         use_database(each)
         OrmSync.update_tables()
         orm.disconnect()
-    on = " ON eventlogmatch" if kind_of(url) == "mysql" else ""
     with opened(url) as database:
-        database.execute_sql(f"DROP INDEX eventlogmatch_lane_next_attempt_at{on}")
+        for index in INDEXES:
+            on = f" ON {index.partition('_')[0]}" if kind_of(url) == "mysql" else ""
+            database.execute_sql(f"DROP INDEX {index}{on}")
         for what in UNDONE[undone]:
             if what != "targetstate":
-                table = {"paced_until": "eventmatch", "lane": "eventlogmatch"}.get(what, "eventlog")
+                table = {"paced_until": "eventmatch", "lane": "eventlogmatch", "accepted": "eventlogmatch"}.get(
+                    what, "eventlog"
+                )
                 database.execute_sql(f"ALTER TABLE {table} DROP COLUMN {what}")
         if undone != "an index":
             database.execute_sql("DROP TABLE targetstate")

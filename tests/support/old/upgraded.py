@@ -77,6 +77,8 @@ def _delivery(row: Row, to_utc: Any) -> Row:
         "lease": None,
         "lane": "",
         "starts": 0,
+        "accepted": None,
+        "reopened": None,
     }
 
 
