@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,9 +116,7 @@ class Lanes:
             claimed = self._claim_pages(room - room // 2 if self._ready(1) else room)
             self._page_at = 0.0 if claimed or self.more else now + _LOOK_FOR_DUE
         ready = self._ready(_LANES)
-        for position, name in enumerate(ready):
-            share = -(-(room - len(claimed)) // (len(ready) - position))
-            claimed += self._claim_lane(name, min(share, self._free(name)))
+        claimed += self._claim_lanes(ready, room - len(claimed))
         self.more |= len(ready) == _LANES
         return claimed
 
@@ -239,34 +238,43 @@ class Lanes:
 
         return choose
 
-    def _claim_lane(self, name: str, share: int) -> list[orm.Claimed]:
-        """Claim from one lane; one that gives less than it might is asked again when something is passed over."""
-        if share <= 0:
-            return []
-        # At the end of the line, so that the others have their turn.
-        lane = self._waiting[name] = self._waiting.pop(name)
-        place_name = self._place_of.get(name, name)
-        place, rate = self._place(place_name), self._delivery.target_rate
-        if place.half_open:
-            share = min(share, int(orm.TargetState.probe(place_name, self._probe)))
-            place.shut_until = self._clock() + self._probe
-        if rate and share:
-            share = orm.TargetState.take(place_name, rate, share)
-        claimed, more = self._claim_share(name, lane, share) if share else ([], True)
-        if not more:
-            del self._waiting[name]
-        elif not claimed:
-            lane.quiet_until = self._clock() + _PAUSE
+    def _claim_lanes(self, ready: Sequence[str], room: int) -> list[orm.Claimed]:
+        """Claim from lanes, of each its share; one that has less is asked again when something is passed over."""
+        shares: dict[str, int] = {}
+        for position, name in enumerate(ready):
+            even = -(-(room - sum(shares.values())) // (len(ready) - position))
+            shares[name] = self._allowed(name, min(even, self._free(name)))
+        shared = {name: share for name, share in shares.items() if not _is_own(name)}
+        asked = {name: (share, self._waiting[name].since) for name, share in shared.items() if share}
+        claimed = orm.claim_lanes(asked, self._delivery.lease) if asked else []
+        last = {row.lane: row.due for row in claimed}
+        counts = Counter(row.lane for row in claimed)
+        for name, share in shared.items():
+            self._asked(name, counts[name], share == 0 or counts[name] == share, last.get(name))
+        for name in shares.keys() - shared.keys():
+            own, more = (
+                orm.claim_limited(UUID(name), shares[name], self._delivery.lease) if shares[name] else ([], True)
+            )
+            claimed += own
+            self._asked(name, len(own), more)
         return claimed
 
-    def _claim_share(self, name: str, lane: _Lane, share: int) -> tuple[list[orm.Claimed], bool]:
-        """Claim from one lane; tell whether there may be more that is due in it."""
-        if _is_own(name):
-            return orm.claim_limited(UUID(name), share, self._delivery.lease)
-        claimed = orm.claim_lane(name, share, self._delivery.lease, lane.since)
-        if claimed:
-            lane.since = claimed[-1].due
-        return claimed, len(claimed) == share
+    def _allowed(self, lane: str, share: int) -> int:
+        """Count what may be claimed of a share: one for a target that is looked at, and no more than its rate."""
+        name = self._place_of.get(lane, lane)
+        place, rate = self._place(name), self._delivery.target_rate
+        if share and place.half_open:
+            share = int(orm.TargetState.probe(name, self._probe))
+            place.shut_until = self._clock() + self._probe
+        return orm.TargetState.take(name, rate, share) if share and rate else share
+
+    def _asked(self, name: str, count: int, more: bool, last: datetime | None = None) -> None:
+        """Note what a lane gave; it goes to the end of the line, so that the others have their turn."""
+        lane = self._waiting.pop(name)
+        if more:
+            self._waiting[name] = lane
+            lane.since = last or lane.since
+            lane.quiet_until = 0.0 if count else self._clock() + _PAUSE
 
 
 def _is_own(lane: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from .database import clock, dialect, locking, now, repeated, skipping, transact
 from .eventlog import EventLog
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch
+from .statements import keys, marks, rows, run
 from .targetstate import allowed, later
 
 #: Names of lanes that a statement leaves out at most.
@@ -34,6 +35,8 @@ _COLUMNS = (
     _ROW.next_attempt_at,
     _ROW.reopened,
 )
+
+_SELECT = f"SELECT {', '.join(field.column_name for field in _COLUMNS)} FROM {_ROW._meta.table_name} WHERE "  # noqa: S608 - of our own words
 
 #: Says which of the rows that are due, oldest first, are to be claimed; it may be asked more than once.
 Choice = Callable[[Sequence[Claimed]], Collection[UUID]]
@@ -59,23 +62,54 @@ def claim_page(
 
     Lanes named in ``without`` are left out, and so is what a worker had that was lost.
     """
-    due = _ROW.next_attempt_at <= clock()
-    if after is not None:
-        due &= _ROW.next_attempt_at >= after
+    where, parameters = _due_in("", after)
     if without:
-        due &= _ROW.lane.not_in(list(without)[:LEFT_OUT])
-    seen, claimed = _claim((due & (_ROW.starts == 0)), choice, limit, lease)
+        left_out = list(without)[:LEFT_OUT]
+        where, parameters = f"{where} AND lane NOT IN ({marks(left_out)})", [*parameters, *left_out]
+    seen, claimed = _claim_page(where, [*parameters, limit], choice, lease)
     taken = {row.uuid for row in claimed}
     seen_until = seen[-1].due if seen else None
     return Page(claimed, [row for row in seen if row.uuid not in taken], seen_until, len(seen) < limit)
 
 
-def claim_lane(lane: str, limit: int, lease: float, after: datetime | None = None) -> list[Claimed]:
-    """Claim the longest due of one lane, those due since ``after``, but what a worker had that was lost."""
-    due = (_ROW.lane == lane) & (_ROW.next_attempt_at <= clock()) & (_ROW.starts == 0)
-    if after is not None:
-        due &= _ROW.next_attempt_at >= after
-    return _claim(due, _all, limit, lease)[1]
+@repeated
+def claim_lanes(wanted: Mapping[str, tuple[int, datetime | None]], lease: float) -> list[Claimed]:
+    """Claim the longest due of several lanes: of each at most so many, of those that became due since a time.
+
+    What a worker had that was lost is left out.
+    """
+    with transaction():
+        found: list[Claimed] = []
+        for lane, (limit, since) in wanted.items():
+            where, parameters = _due_in("lane = ? AND ", since)
+            found += _rows(where, [lane, *parameters, limit])
+        return _lease(found, lease)
+
+
+def _due_in(lane: str, since: datetime | None) -> tuple[str, list[object]]:
+    """Give the condition for what is due, was not lost with its worker, and became due since a time."""
+    where = f"{lane}starts = 0 AND next_attempt_at <= {dialect().clock}"
+    return (f"{where} AND next_attempt_at >= ?", [since]) if since else (where, [])
+
+
+def _rows(where: str, parameters: Sequence[object]) -> list[Claimed]:
+    """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most."""
+    text = f"{_SELECT}{where} ORDER BY next_attempt_at LIMIT ? {dialect().skip_locked}"
+    return [Claimed(*row) for row in rows(run(text, parameters), _COLUMNS)]
+
+
+@repeated
+def _claim_page(
+    where: str, parameters: Sequence[object], choice: Choice, lease: float
+) -> tuple[list[Claimed], list[Claimed]]:
+    """Give the rows that were seen and those that were claimed, in one short transaction."""
+    table = _ROW._meta.table_name
+    if dialect().look_first and not run(f"SELECT 1 FROM {table} WHERE {where} LIMIT ?", parameters).fetchall():  # noqa: S608 - of our own words
+        return [], []
+    with transaction():
+        seen = _rows(where, parameters)
+        chosen = set(choice(seen))
+        return seen, _lease([row for row in seen if row.uuid in chosen], lease)
 
 
 def claim_lost(lease: float, below: int | None = None) -> Claimed | None:
@@ -83,7 +117,7 @@ def claim_lost(lease: float, below: int | None = None) -> Claimed | None:
     lost = (_ROW.starts > 0) & (_ROW.next_attempt_at <= clock())
     if below is not None:
         lost &= _ROW.starts < below
-    claimed = _claim(lost, _all, 1, lease)[1]
+    claimed = _claim(lost, 1, lease)
     return claimed[0] if claimed else None
 
 
@@ -97,35 +131,31 @@ def claim_due(limit: int, lease: float, events: Sequence[UUID] = ()) -> list[Cla
     due = _ROW.next_attempt_at <= clock()
     if events:
         due &= _ROW.event_log.in_(list(events))
-    return _claim(due, _all, limit, lease)[1]
-
-
-def _all(rows: Sequence[Claimed]) -> list[UUID]:
-    return [row.uuid for row in rows]
+    return _claim(due, limit, lease)
 
 
 @repeated
-def _claim(due: peewee.Expression, choice: Choice, limit: int, lease: float) -> tuple[list[Claimed], list[Claimed]]:
-    """Give the rows that were seen and those that were claimed, in one short transaction."""
+def _claim(due: peewee.Expression, limit: int, lease: float) -> list[Claimed]:
+    """Claim what a condition holds for, the longest due first, in one short transaction."""
     wanted = _ROW.select(*_COLUMNS).where(due).order_by(_ROW.next_attempt_at).limit(limit)
     if dialect().look_first and not wanted.exists():
-        return [], []
+        return []
     with transaction():
-        seen = [Claimed(*row) for row in skipping(wanted).tuples()]
-        chosen = set(choice(seen))
-        claimed = _lease([row for row in seen if row.uuid in chosen], lease)
-    return seen, claimed
+        return _lease([Claimed(*row) for row in skipping(wanted).tuples()], lease)
 
 
-def _lease(rows: Sequence[Claimed], lease: float) -> list[Claimed]:
+def _lease(claimed: Sequence[Claimed], lease: float) -> list[Claimed]:
     """Write a new lease into rows that are locked."""
-    if not rows:
+    if not claimed:
         return []
     token, at = uuid4(), now()
-    _ROW.update(lease=token, next_attempt_at=at + timedelta(seconds=lease), starts=_ROW.starts + 1).where(
-        _ROW.uuid.in_([row.uuid for row in rows])
-    ).execute()
-    return [replace(row, lease=token, at=at) for row in rows]
+    uuids = keys(_ROW.uuid, [row.uuid for row in claimed])
+    run(
+        f"UPDATE {_ROW._meta.table_name} SET lease = ?, next_attempt_at = ?, starts = starts + 1"  # noqa: S608 - of our own words
+        f" WHERE uuid IN ({marks(uuids)})",
+        [*keys(_ROW.lease, [token]), at + timedelta(seconds=lease), *uuids],
+    )
+    return [replace(row, lease=token, at=at) for row in claimed]
 
 
 @repeated

@@ -12,9 +12,11 @@ import peewee
 from ..retry import Outcome, State
 from .base import BaseModel
 from .claimed import Claimed
-from .database import clock, insert_missing, locking, now, repeated
+from .database import clock, dialect, now, repeated
 from .eventlog import EventLog
 from .eventmatch import EventMatch
+from .insertion import Insertion
+from .statements import keys, marks, rows, run
 
 #: Characters of a target's answer that are kept, where a setting says so.
 KEPT_ANSWER = 1024
@@ -93,15 +95,17 @@ class EventLogMatch(BaseModel):
                 "uuid": uuid4(),
                 "event_log": event,
                 "event_match": subscription,
-                "created": clock(),
-                "next_attempt_at": clock(),
                 "replay": replay,
                 "lane": lane,
                 "accepted": accepted if subscription in ordered else None,
+                "state": State.PENDING,
+                "attempts": 0,
+                "attempts_before": 0,
+                "starts": 0,
             }
             for subscription, lane in lanes.items()
         ]
-        return sum(insert_missing(cls, list(part)) for part in peewee.chunked(rows, 100))
+        return sum(_DELIVERIES.missing(list(part)) for part in peewee.chunked(rows, 100))
 
     @classmethod
     @repeated
@@ -124,16 +128,25 @@ class EventLogMatch(BaseModel):
         """
         ordered = sorted(settlements, key=lambda settlement: settlement.delivery.uuid)
         at = now()
-        wanted = cls.select(cls.uuid).where(cls.uuid.in_([each.delivery.uuid for each in ordered])).order_by(cls.uuid)
+        if not ordered:
+            return
+        table, uuids = cls._meta.table_name, keys(cls.uuid, [each.delivery.uuid for each in ordered])
+        lock = "FOR UPDATE" if dialect().skip_locked else ""
         # Locked, also those that are somebody else's: nobody removes one before its attempt is written.
-        there = {row.uuid for row in locking(wanted)}
+        found = run(f"SELECT uuid FROM {table} WHERE uuid IN ({marks(uuids)}) ORDER BY uuid {lock}", uuids)  # noqa: S608 - of our own words
+        there = {uuid for (uuid,) in rows(found, [cls.uuid])}
         # Most of them come to the same.
         alike: dict[tuple[UUID | None, tuple[tuple[str, object], ...]], list[UUID]] = {}
         for settlement in ordered:
             key = settlement.delivery.lease, tuple(_columns(settlement, at).items())
             alike.setdefault(key, []).append(settlement.delivery.uuid)
-        for (lease, columns), uuids in alike.items():
-            cls.update(**dict(columns)).where(cls.uuid.in_(uuids) & (cls.lease == lease)).execute()
+        for (lease, columns), theirs in alike.items():
+            written = ", ".join(f"{name} = ?" for name, _value in columns)
+            mine = keys(cls.uuid, theirs)
+            run(
+                f"UPDATE {table} SET {written} WHERE lease = ? AND uuid IN ({marks(mine)})",  # noqa: S608 - of our own words
+                [*(value for _name, value in columns), *keys(cls.lease, [lease]), *mine],
+            )
         DeliveryAttempt.add((each for each in ordered if each.delivery.uuid in there), at, keep_answer)
 
     @classmethod
@@ -320,9 +333,30 @@ class DeliveryAttempt(BaseModel):
             if (outcome := settlement.outcome) is not None
         ]
         for part in peewee.chunked(rows, 100):
-            cls.insert_many(list(part)).execute()
+            _ATTEMPTS.missing(list(part))
 
     @classmethod
     def of_deliveries(cls, uuids: Iterable[UUID]) -> list[DeliveryAttempt]:
         """Give the attempts of these deliveries, oldest first."""
         return list(cls.select().where(cls.delivery.in_(list(uuids))).order_by(cls.id))
+
+
+_DELIVERIES = Insertion(
+    EventLogMatch,
+    (
+        "uuid",
+        "event_log",
+        "event_match",
+        "state",
+        "attempts",
+        "attempts_before",
+        "replay",
+        "lane",
+        "starts",
+        "accepted",
+    ),
+    now=("created", "next_attempt_at"),
+)
+_ATTEMPTS = Insertion(
+    DeliveryAttempt, ("delivery", "attempt", "started", "seconds", "status", "failure", "answer"), now=()
+)
