@@ -194,7 +194,7 @@ class Courier:
             self._note(work, State.CANCELLED, "the subscription was deleted")
         elif row.disabled is not None:
             self._note(work, State.PENDING, "held while the subscription is disabled")
-        elif work.delivery.lane != row.lane and not self._only:
+        elif work.delivery.lane != work.subscriber.lane and not self._only:
             # As its router read the subscription, which was changed meanwhile.
             orm.EventLogMatch.move(row)
             self._note(work, State.PENDING, "queues as its subscription says by now", delay=0.0)
@@ -206,7 +206,7 @@ class Courier:
         """Send what may be seen, end what may not."""
         if not verdict.allowed:
             self._note(work, State.REFUSED, verdict.reason, verdict.status)
-        elif not self._wanted(work):
+        elif work.waited and not self._wanted(work):
             return
         elif work.waited and not self._only and self._lanes.full(work.subscriber.place):
             self._note(work, State.PENDING, "waits for its target", delay=0.0)

@@ -79,6 +79,7 @@ class Lanes:
         self._probe = settings.delivery.timeout + settings.delivery.lease
         self._clock = clock
         self._most = float(settings.delivery.target_in_flight)
+        self._unproven = max(int(_FIRST), settings.delivery.in_flight // 2)
         self._places: dict[str, _Place] = {}
         self._waiting: dict[str, _Lane] = {}
         self._place_of: dict[str, str] = {}
@@ -198,9 +199,9 @@ class Lanes:
         return self._room_at(self._place(self._place_of.get(lane, lane)), now)
 
     def _room_at(self, place: _Place, now: float) -> int:
-        """Count what may be claimed for a target; those that are not known to be quick share half of all places."""
+        """Count what may be claimed for a target; those that are not known to be quick share half of what may be in flight."""
         free = place.free(now)
-        return free if place.quick else min(free, max(0, self._delivery.in_flight // 2 - self._not_quick))
+        return free if place.quick else min(free, max(0, self._unproven - self._not_quick))
 
     def _claim_pages(self, room: int) -> list[orm.Claimed]:
         """Claim from all lanes that do not wait, in the order in which deliveries became due."""

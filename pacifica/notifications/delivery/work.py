@@ -17,12 +17,13 @@ _REMEMBERED = 20000
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A subscription, and what is read from its columns once; ``place`` is its target.
+    """A subscription, and what is read from its columns once: where its deliveries queue, and where they go.
 
     ``auth`` or ``extensions`` is None where an old row has a text that can't be used.
     """
 
     row: orm.EventMatch
+    lane: str
     place: str
     policy: Schedule | Exponential
     auth: Mapping[str, Any] | None
@@ -61,6 +62,7 @@ class Subscribers:
     def _read(self, row: orm.EventMatch) -> Subscriber:
         return Subscriber(
             row,
+            row.lane,
             subscriptions.place(row.target_url),
             retry.policy(_usable(row, "retry_values"), self._schedule),
             _usable(row, "auth_values"),

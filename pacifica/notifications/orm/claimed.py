@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery as its sender needs it, under a lease; ``starts`` counts the claims before that were never settled.
 
     ``due`` is when it was due, ``at`` when it was claimed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -155,7 +155,7 @@ def _lease(claimed: Sequence[Claimed], lease: float) -> list[Claimed]:
         f" WHERE uuid IN ({marks(uuids)})",
         [*keys(_ROW.lease, [token]), at + timedelta(seconds=lease), *uuids],
     )
-    return [replace(row, lease=token, at=at) for row in claimed]
+    return [row._replace(lease=token, at=at) for row in claimed]
 
 
 @repeated
