@@ -349,7 +349,8 @@ def test_an_event_that_is_parked_is_routed_no_more_until_it_is_wanted_again() ->
     assert lost.park("no worker survived it")
     assert EventLog.get_by_id(uuid).error == "no worker survived it"
     assert (EventLog.claim_unrouted(10, LONG), EventLog.claim_lost(LONG)) == ([], None)
-    EventLog.unpark([uuid])
+    with orm.transaction():
+        assert EventLog.unpark([uuid]) == [uuid]
 
     [again_claimed] = EventLog.claim_unrouted(10, LONG)
     assert (again_claimed.uuid, again_claimed.starts, again_claimed.error) == (uuid, 0, None)
@@ -361,7 +362,8 @@ def test_what_is_routed_or_waits_is_not_unparked() -> None:
     EventLog.claim_unrouted(1, LONG)[0].finish_routing(1)
     EventLog.claim_unrouted(1, LONG)
 
-    EventLog.unpark([routed, waiting])
+    with orm.transaction():
+        assert EventLog.unpark([routed, waiting]) == []
 
     assert EventLog.claim_unrouted(10, LONG) == []
 

@@ -39,7 +39,8 @@ def _send_again(events: list[UUID], everything: bool) -> dict[UUID, int]:
     wanted = {State.DEAD, State.REFUSED} | ({State.DELIVERED} if everything else set())
     with orm.transaction():
         events = orm.EventLog.lock(events)
-        orm.EventLog.unpark(events)
+        for uuid in orm.EventLog.unpark(events):
+            complain(f"{uuid}: was given up by routing; the next worker routes it again")
         before = orm.EventLogMatch.of_events(events)
         latest = {(row.event_log_id, row.event_match_id): row for row in sorted(before, key=lambda row: row.replay)}
         chosen = [row for row in latest.values() if row.state in wanted]

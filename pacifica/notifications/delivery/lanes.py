@@ -199,7 +199,7 @@ class Lanes:
         return self._room_at(self._place(self._place_of.get(lane, lane)), now)
 
     def _room_at(self, place: _Place, now: float) -> int:
-        """Count what may be claimed for a target; those that are not known to be quick share half of what may be in flight."""
+        """Count what may be claimed for a target; all that are not known to be quick share half of what may be."""
         free = place.free(now)
         return free if place.quick else min(free, max(0, self._unproven - self._not_quick))
 

@@ -193,10 +193,12 @@ class EventLog(BaseModel):
         return bool(written.where(self._held()).execute())
 
     @classmethod
-    def unpark(cls, uuids: Iterable[UUID]) -> None:
-        """Let events be routed again that were parked."""
-        parked = cls.uuid.in_(list(uuids)) & cls.error.is_null(False) & cls.routed.is_null()
-        cls.update(route_at=clock(), error=None, starts=0).where(parked).execute()
+    def unpark(cls, uuids: Iterable[UUID]) -> list[UUID]:
+        """Let events be routed again that were parked, inside the caller's transaction, and give those."""
+        parked = cls.uuid.in_(list(uuids)) & cls.error.is_null(False) & cls.routed.is_null() & cls.route_at.is_null()
+        found = [row.uuid for row in locking(cls.select(cls.uuid).where(parked))]
+        cls.update(route_at=clock(), error=None, starts=0).where(cls.uuid.in_(found)).execute()
+        return found
 
     def _held(self) -> peewee.Expression:
         cls = type(self)
