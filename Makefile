@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that run the tests beside one another; each starts servers of its own.
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +42,7 @@ run: $(RUN)
 
 # PYTHONSAFEPATH keeps the checkout off the path of every process, so that the built package is what is tested.
 test: $(TEST)
-	PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+	PYTHONSAFEPATH=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 # Part of `make test` too. Its environment is filled from a package index; PostgreSQL and Redis have to be installed.
 neighbours: $(TEST)
