@@ -71,6 +71,11 @@ class Outcome(NamedTuple):
         return self.failure in _OF_THE_TARGET or self.status in BUSY
 
     @property
+    def unsent(self) -> bool:
+        """Whether nothing was sent, or what came back was no HTTP: it says nothing of the target."""
+        return self.status is None and self.failure is Failure.HTTP
+
+    @property
     def reason(self) -> str:
         """Say it in a few words, with no text of the target in it."""
         if self.delivered:

@@ -17,6 +17,8 @@ LOG = logging.getLogger(__name__)
 
 #: An event that was claimed so often without being routed is given up: it may be what its workers died of.
 _GIVEN_UP = 5
+#: Seconds between two looks for what a lost worker had.
+_LOOK_FOR_LOST = 1.0
 
 
 class Router:
@@ -40,19 +42,21 @@ class Router:
 
         Raises ``Unavailable`` when the database does not answer; what is claimed is then taken up after its lease.
         """
-        made, look_for_lost = 0, True
+        made, look_for_lost_at = 0, 0.0
         while not stopping():
             # An event that takes longer than a lease to match must not go from router to router for ever.
             lease = max(self._lease, 3 * self._slowest)
+            look = time.monotonic() >= look_for_lost_at
             with orm.session():
-                lost = orm.EventLog.claim_lost(lease) if look_for_lost else None
+                lost = orm.EventLog.claim_lost(lease) if look else None
                 claimed = [lost] if lost else orm.EventLog.claim_unrouted(self._batch, lease)
                 if lost and lost.starts >= _GIVEN_UP:
                     self._park(lost)
                 elif claimed:
                     self._follow()
                     made += self._route(claimed)
-            look_for_lost = lost is not None
+            if look and not lost:
+                look_for_lost_at = time.monotonic() + _LOOK_FOR_LOST
             if not lost and len(claimed) < self._batch:
                 break
         return made

@@ -148,6 +148,7 @@ class Runner:
                     if self._mine.is_set() and time.monotonic() >= mend_at:
                         orm.EventLogMatch.mend_held(self._settings.retention.held)
                         orm.Worker.forget_older(FORGOTTEN)
+                        orm.TargetState.forget_older(FORGOTTEN)
                         mend_at = time.monotonic() + MEND
                     if self._mine.is_set() and time.monotonic() >= expire_at and self._expire():
                         expire_at = time.monotonic() + MEND

@@ -13,7 +13,9 @@ import pytest
 
 from pacifica.notifications import orm
 from tests.support.doors import LONG_AGO, Doors
+from tests.support.policy import PolicyServer
 from tests.support.target import Answer, Dripping, Endless, Held, RecordingTarget, Reset
+from tests.support.wait import until
 
 from .conftest import OpenDoors
 
@@ -368,7 +370,7 @@ def test_an_ordered_subscription_gets_its_events_in_order(doors: Doors, target: 
     doors.route()
     with orm.session():
         for age, row in enumerate(orm.EventLogMatch.select().order_by(orm.EventLogMatch.accepted.desc())):
-            due = LONG_AGO + timedelta(seconds=age)
+            due = orm.now() - timedelta(seconds=1) + timedelta(milliseconds=age)
             orm.EventLogMatch.update(next_attempt_at=due).where(orm.EventLogMatch.uuid == row.uuid).execute()
 
     doors.deliver()
@@ -386,7 +388,7 @@ def test_the_next_in_order_waits_for_the_one_before(open_doors: OpenDoors, targe
     waiting = ids(target)
     with orm.session():
         due = orm.EventLogMatch.next_attempt_at
-        orm.EventLogMatch.update(next_attempt_at=LONG_AGO).where(due.is_null(False)).execute()
+        orm.EventLogMatch.update(next_attempt_at=orm.now()).where(due.is_null(False)).execute()
 
     doors.deliver()
 
@@ -531,3 +533,84 @@ def test_an_event_that_its_router_died_of_is_parked(doors: Doors, target: Record
     assert "lost 5 times" in row.error
     assert (row.route_at, row.lease, row.routed) == (None, None, None)
     assert len(target.requests()) == 1
+
+
+# What comes in between.
+
+
+@pytest.mark.parametrize(("gone", "state"), [("deleted", "cancelled"), ("disabled", "pending")])
+def test_a_stray_in_a_lane_of_its_own_is_not_forgotten(
+    doors: Doors, target: RecordingTarget, gone: str, state: str
+) -> None:
+    """What a router made for a subscription that was deleted or disabled meanwhile ends, or is held, as any other."""
+    uuid = doors.subscribe(target.url(), limits={"in_flight": 1})
+    event = doors.accept()
+    doors.change(uuid, disabled="2026-01-01T00:00:00Z") if gone == "disabled" else doors.delete(uuid)
+    with orm.session(), orm.transaction():
+        orm.EventLogMatch.add(event, {uuid: str(uuid)})
+
+    doors.deliver()
+
+    found = doors.delivery()
+    assert (found.state, found.next_attempt_at, found.lease) == (state, None, None)
+    assert target.requests() == []
+
+
+def test_a_look_at_a_target_with_nothing_to_send_is_given_back(open_doors: OpenDoors, target: RecordingTarget) -> None:
+    """A target that is left alone is tried with the next event, also where there was none when its time was over."""
+    doors = open_doors({"delivery.breaker_wait": 100})
+    target.always("/", Reset())
+    old = doors.subscribe(target.url())
+    for _ in range(10):
+        doors.accept()
+    doors.work()
+    doors.delete(old)
+    let_pass(doors)
+    doors.again()
+    target.always("/", 200)
+    new = doors.subscribe(target.url())
+
+    doors.send()
+
+    assert doors.delivery(subscription=new).state == "delivered"
+
+
+def test_a_refused_delivery_is_no_look_at_a_target(
+    open_doors: OpenDoors, policy_server: PolicyServer, target: RecordingTarget
+) -> None:
+    """The attempt that looks whether a target is back is made with one that may be sent, after the policy's answer."""
+    doors = open_doors({"delivery.breaker_wait": 100, "notifications.policy_url": policy_server.policy_url})
+    target.always("/", Reset())
+    doors.subscribe(target.url())
+    for _ in range(10):
+        doors.accept()
+    doors.work()
+    target.always("/", 200)
+    let_pass(doors)
+    for _ in range(3):
+        doors.accept()
+    doors.route()
+
+    doors.again()
+    doors.again()
+
+    assert {delivery.state for delivery in doors.deliveries()} == {"delivered"}
+
+
+def test_a_new_target_is_not_held_by_the_old_one(open_doors: OpenDoors, target: RecordingTarget) -> None:
+    """A subscription with limits whose target is left alone goes on when its owner names another."""
+    doors = open_doors({"delivery.breaker_wait": 800})
+    uuid = doors.subscribe(target.url(), limits={"in_flight": 10})
+    target.always("/", Reset())
+    for _ in range(10):
+        doors.accept()
+    doors.work()
+    doors.again()
+    with RecordingTarget() as other:
+        doors.change(uuid, target_url=other.url())
+
+        def arrived() -> bool:
+            doors.again()
+            return {delivery.state for delivery in doors.deliveries()} == {"delivered"}
+
+        until(arrived, 30, "all to arrive at the new target")

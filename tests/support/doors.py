@@ -105,7 +105,7 @@ class Doors:
         """Let the time pass until everything that waits for its time is due, questions to the policy server too."""
         with orm.session():
             row = orm.EventLogMatch
-            row.update(next_attempt_at=LONG_AGO).where(row.next_attempt_at.is_null(False)).execute()
+            row.update(next_attempt_at=orm.now()).where(row.next_attempt_at.is_null(False)).execute()
             orm.GateAnswer.update(ask_at=LONG_AGO).execute()
 
     def again(self) -> None:

@@ -84,7 +84,6 @@ class Questions:
             answered = [(question, verdict) for question, verdict in self._verdicts if verdict.allowed is not None]
             if answered:
                 self._answered(answered)
-                self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
             while self._verdicts:
                 question, verdict = self._verdicts[0]
                 self._unanswered(question, self._asked[question], verdict)
@@ -132,8 +131,11 @@ class Questions:
         self._keep(answered)
         waited = {question: self._waiting[question] for question, _verdict in answered}
         now = self._subscribers.of({work.subscriber.uuid for works in waited.values() for work in works})
-        for question, verdict in answered:
+        # All of it before anything is judged: what fails then must not be judged again, by an answer that is gone.
+        self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
+        for question, _verdict in answered:
             del self._waiting[question], self._asked[question]
+        for question, verdict in answered:
             for work in waited[question]:
                 work.subscriber, work.waited = now[work.subscriber.uuid], True
             self._judge_all(waited[question], verdict)

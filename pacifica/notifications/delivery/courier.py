@@ -22,6 +22,8 @@ from .work import Result, Subscribers, Work
 _LOOK = 0.05
 #: Seconds between two looks for what a lost worker had.
 _LOOK_FOR_LOST = 1.0
+#: Seconds in which a delivery that its worker dies of lets it die.
+_AT_ONCE = 1.0
 #: Seconds for which answers are waited for while results wait to be written.
 _WRITE = 0.01
 #: Deliveries that may wait for the policy server, as a multiple of those that may be in flight.
@@ -51,6 +53,7 @@ class Courier:
         self._results = Results(settings)
         self._sent: dict[Hashable, Work] = {}
         self._lost: Work | None = None
+        self._lost_since = 0.0
         self._only: Sequence[UUID] = ()
         self._woken = False
         self._look_for_lost_at = 0.0
@@ -68,8 +71,11 @@ class Courier:
         in hand is kept for the next call.
         """
         self._only = only
-        self._lanes.restart()
+        self._lanes.wake()
         self._look_for_lost_at = look_at = 0.0
+        if not any(work is self._lost for work in self.in_hand):
+            # The last call ended with an error while it was about to be sent.
+            self._lost = None
         while not stopping():
             # First, because what could not be written while the database was away has no lease left to protect it.
             self._step()
@@ -149,7 +155,7 @@ class Courier:
                 if row.event_log_id in logged
             ]
             if len(works) == 1 and works[0].delivery.starts:
-                self._lost = works[0]
+                self._lost, self._lost_since = works[0], time.monotonic()
             self._questions.ask([work for work in works if self._wanted(work)])
         return len(claimed)
 
@@ -158,7 +164,10 @@ class Courier:
         lease = self._settings.delivery.lease
         if self._only:
             return orm.claim_due(room, lease, self._only)
-        if self._lost is None and time.monotonic() >= self._look_for_lost_at:
+        now = time.monotonic()
+        # What a worker dies of it dies of at once, and not of waiting for an answer.
+        waits = self._lost is not None and (self._lost.delivery.starts >= _ALONE or now < self._lost_since + _AT_ONCE)
+        if not waits and now >= self._look_for_lost_at:
             lost = self._claim_lost(lease)
             if lost is not None:
                 return lost
@@ -172,7 +181,7 @@ class Courier:
         One at a time, so that no two of them are lost together again; one that was lost several times only when
         nothing else is in hand. None if there is none.
         """
-        lost = orm.claim_lost(lease, below=_ALONE)
+        lost = orm.claim_lost(lease, _ALONE, self._lanes.shut())
         if lost is not None:
             return [lost]
         if orm.lost_often(_ALONE):
@@ -196,7 +205,7 @@ class Courier:
             self._note(work, State.PENDING, "held while the subscription is disabled")
         elif work.delivery.lane != work.subscriber.lane and not self._only:
             # As its router read the subscription, which was changed meanwhile.
-            orm.EventLogMatch.move(row)
+            orm.EventLogMatch.move(row, strays=True)
             self._note(work, State.PENDING, "queues as its subscription says by now", delay=0.0)
         else:
             return True
@@ -208,10 +217,16 @@ class Courier:
             self._note(work, State.REFUSED, verdict.reason, verdict.status)
         elif work.waited and not self._wanted(work):
             return
-        elif work.waited and not self._only and self._lanes.full(work.subscriber.place):
+        elif not self._only and self._must_wait(work):
             self._note(work, State.PENDING, "waits for its target", delay=0.0)
         else:
             self._send(work)
+
+    def _must_wait(self, work: Work) -> bool:
+        """Tell whether its target has no room for it, where the claim could not know that."""
+        lane, place = work.delivery.lane, work.subscriber.place
+        unknown = self._lanes.goes_to(lane, place)
+        return (work.waited or unknown) and not work.delivery.starts and self._lanes.full(place)
 
     def _send(self, work: Work) -> None:
         delivery, subscriber = work.delivery, work.subscriber
@@ -220,7 +235,7 @@ class Courier:
             if subscriber.auth is None or subscriber.extensions is None:
                 raise ValueError("no JSON")
             body = events.with_extensions(work.event.jsondata, subscriber.extensions).encode()
-        except (ValueError, Refused):
+        except (TypeError, ValueError, Refused):
             self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
             return
         # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
@@ -280,6 +295,8 @@ class Courier:
         status = work.policy_status if policy_status is None else policy_status
         settlement = orm.Settlement(work.delivery, state, reason, delay, outcome, status)
         self._results.add(Result(work, settlement, disable))
+        if outcome is None:
+            self._lanes.unused(work.subscriber.place)
         if work is self._lost:
             self._lost = None
             self._look_for_lost_at = 0.0
@@ -287,6 +304,7 @@ class Courier:
     def _settle(self) -> None:
         """Write what has ended."""
         written = self._results.write()
+        self._lanes.settled(result.work.delivery.lane for result in written)
         if any((outcome := result.settlement.outcome) and outcome.counts_for_target for result in written):
             self._lanes.look()
 

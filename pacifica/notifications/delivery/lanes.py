@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,12 +20,16 @@ _FIRST, _FEWEST = 4.0, 2.0
 _QUICK, _SLOW = 1.0, 5.0
 #: Seconds after which all that is due is looked through again, whoever passed it over.
 _ANEW = 5.0
+#: Share of a worker's time that this takes at most, as its inverse.
+_ANEW_SHARE = 20.0
 #: Seconds by which a row may become visible after the time that stands in it.
 _LATE = timedelta(seconds=2)
 #: Pages that are looked through in one round, and lanes that are asked for their own rows.
 _PAGES, _LANES = 10, 16
-#: Seconds for which a lane that gave nothing is left alone.
-_PAUSE = 0.2
+#: Seconds for which a lane that gave nothing is left alone, and lanes that are asked in vain in a second at most.
+_PAUSE, _ASKED = 0.2, 100.0
+#: So few lanes are all asked again when somebody says that there is something to do.
+_FEW = 100
 #: Seconds between two looks at the targets that fail, and between two for what is due in any lane.
 _LOOK, _LOOK_FOR_DUE = 0.5, 0.05
 #: Targets that are remembered although nothing is in hand for them.
@@ -36,14 +40,15 @@ _REMEMBERED = 5000
 class _Place:
     """A target as this worker sees it: how many attempts it may have in flight, and how many it has.
 
-    A target whose breaker is half-open gets one attempt of one worker; ``quick`` is one whose last answer was,
-    ``failures`` are those in a row that this worker saw.
+    A target whose breaker is half-open gets one attempt of one worker, that of this one while ``looking``;
+    ``quick`` is one whose last answer was, ``failures`` are those in a row that this worker saw.
     """
 
     cap: float
     in_flight: int = 0
     shut_until: float = 0.0
     half_open: bool = False
+    looking: bool = False
     quick: bool = False
     failures: int = 0
 
@@ -55,7 +60,7 @@ class _Place:
 
     def worth(self) -> int:
         """Count what has to be free to make a look at its lane worth it."""
-        return 1 if self.half_open else max(1, int(self.cap) // 2)
+        return max(1, int(self.cap) // 2) if self.quick and not self.half_open else 1
 
 
 @dataclass(slots=True)
@@ -87,20 +92,28 @@ class Lanes:
         self._anew_at = 0.0
         self._look_at = 0.0
         self._page_at = 0.0
+        self._turn = False
         self._not_quick = 0
         #: Whether there may be more that is due, in lanes or behind the rows that were looked at.
         self.more = False
 
     def restart(self) -> None:
         """Look at all that is due again, from the longest due on."""
-        self._after, self._anew_at = None, self._clock() + _ANEW
-        self._page_at = self._look_at = 0.0
-        for lane in self._waiting.values():
-            lane.since, lane.quiet_until = None, 0.0
+        now = self._clock()
+        self._after = None
+        for name, lane in self._waiting.items():
+            lane.since = None
+            # Its subscription may have another target by now.
+            if name in self._place_of and now < self._place(self._place_of[name]).shut_until:
+                del self._place_of[name]
+        self.wake()
 
     def wake(self) -> None:
-        """Look at what is due in any lane with the next claim."""
-        self._page_at = 0.0
+        """Look at what is due in any lane, and at the targets that fail, with the next claim."""
+        self._page_at = self._look_at = 0.0
+        if len(self._waiting) <= _FEW:
+            for lane in self._waiting.values():
+                lane.quiet_until = 0.0
 
     def due(self) -> bool:
         """Tell whether a claim is worth it: there is room in a lane that waits, or it is time to look at them all."""
@@ -110,15 +123,22 @@ class Lanes:
         """Claim at most ``room`` deliveries; to be called within a session."""
         self._learn()
         now = self._clock()
-        if now >= self._anew_at:
+        anew = now >= self._anew_at
+        if anew:
             self.restart()
         claimed: list[orm.Claimed] = []
-        if now >= self._page_at:
-            claimed = self._claim_pages(room - room // 2 if self._ready(1) else room)
+        self._turn = not self._turn
+        # Half of it for those that wait; of one place every other.
+        for_pages = room // 2 + int(room % 2 and self._turn) if self._ready(1) else room
+        if now >= self._page_at and for_pages:
+            claimed = self._claim_pages(for_pages)
             self._page_at = 0.0 if claimed or self.more else now + _LOOK_FOR_DUE
-        ready = self._ready(_LANES)
-        claimed += self._claim_lanes(ready, room - len(claimed))
-        self.more |= len(ready) == _LANES
+        if anew:
+            # The longer it takes the less often.
+            self._anew_at = self._clock() + max(_ANEW, _ANEW_SHARE * (self._clock() - now))
+        lanes = self._ready(_LANES)
+        claimed += self._claim_lanes(lanes, room - len(claimed))
+        self.more |= len(lanes) == _LANES
         return claimed
 
     def _ready(self, most: int) -> list[str]:
@@ -131,7 +151,37 @@ class Lanes:
 
     def full(self, place: str) -> bool:
         """Tell whether a target takes nothing more now."""
-        return self._room_at(self._place(place), self._clock()) <= 0
+        found = self._place(place)
+        if found.looking and not found.in_flight:
+            # The attempt that looks whether it is back.
+            return False
+        return self._room_at(found, self._clock()) <= 0
+
+    def shut(self) -> list[str]:
+        """Name targets that are left alone."""
+        now = self._clock()
+        return [name for name, place in self._places.items() if now < place.shut_until]
+
+    def goes_to(self, lane: str, place: str) -> bool:
+        """Note where a subscription's own lane goes; tell whether that was not known."""
+        unknown = _is_own(lane) and self._place_of.get(lane) != place
+        if unknown:
+            self._place_of[lane] = place
+        return unknown
+
+    def unused(self, place: str) -> None:
+        """Give back the attempt that looks whether a target is back, if nothing was sent."""
+        found = self._places.get(place)
+        if found is not None and found.looking and not found.in_flight:
+            with orm.session():
+                orm.TargetState.leave(place)
+            found.looking, found.shut_until = False, 0.0
+
+    def settled(self, lanes: Iterable[str]) -> None:
+        """Note that something of these lanes is in hand no more."""
+        for name in lanes:
+            if name in self._waiting:
+                self._waiting[name].quiet_until = 0.0
 
     def look(self) -> None:
         """Look at the targets that fail before the next claim."""
@@ -148,8 +198,7 @@ class Lanes:
     def ended(self, lane: str, place: str, outcome: Outcome) -> None:
         """Note what came of an attempt."""
         found = self._place(place)
-        if lane in self._waiting:
-            self._waiting[lane].quiet_until = 0.0
+        found.looking = False
         slow = outcome.counts_for_target or outcome.seconds > _SLOW
         found.failures = found.failures + 1 if outcome.counts_for_target else 0
         if outcome.retry_after or 0 < self._delivery.breaker_failures <= found.failures:
@@ -214,8 +263,7 @@ class Lanes:
             page = orm.claim_page(self._choice(), room, self._delivery.lease, self._after, self._waiting)
             for row in page.left:
                 self._waiting.setdefault(row.lane, _Lane(row.due))
-            if page.seen_until is not None:
-                self._after = page.seen_until - _LATE if page.whole else page.seen_until
+            self._after = page.seen_until - _LATE if page.whole else page.seen_until
             self.more = not page.whole
             claimed += page.claimed
             if claimed or page.whole:
@@ -230,9 +278,11 @@ class Lanes:
             free: dict[str, int] = {}
             chosen: list[UUID] = []
             for row in rows:
+                if _is_own(row.lane):
+                    continue
                 place = self._place(row.lane)
                 left = free.setdefault(row.lane, self._room_at(place, now))
-                if left > 0 and not (_is_own(row.lane) or place.half_open or self._delivery.target_rate):
+                if left > 0 and not (place.half_open or self._delivery.target_rate):
                     free[row.lane] = left - 1
                     chosen.append(row.uuid)
             return chosen
@@ -244,7 +294,8 @@ class Lanes:
         shares: dict[str, int] = {}
         for position, name in enumerate(ready):
             even = -(-(room - sum(shares.values())) // (len(ready) - position))
-            shares[name] = self._allowed(name, min(even, self._free(name)))
+            if even > 0:
+                shares[name] = self._allowed(name, min(even, self._free(name)))
         shared = {name: share for name, share in shares.items() if not _is_own(name)}
         asked = {name: (share, self._waiting[name].since) for name, share in shared.items() if share}
         claimed = orm.claim_lanes(asked, self._delivery.lease) if asked else []
@@ -258,15 +309,20 @@ class Lanes:
             )
             claimed += own
             self._asked(name, len(own), more)
+        taken = {self._place_of.get(row.lane, row.lane) for row in claimed}
+        for name in {self._place_of.get(name, name) for name in shares} - taken:
+            self.unused(name)
         return claimed
 
     def _allowed(self, lane: str, share: int) -> int:
         """Count what may be claimed of a share: one for a target that is looked at, and no more than its rate."""
         name = self._place_of.get(lane, lane)
+        if _is_own(name):
+            return share
         place, rate = self._place(name), self._delivery.target_rate
         if share and place.half_open:
             share = int(orm.TargetState.probe(name, self._probe))
-            place.shut_until = self._clock() + self._probe
+            place.looking, place.shut_until = bool(share), self._clock() + self._probe
         return orm.TargetState.take(name, rate, share) if share and rate else share
 
     def _asked(self, name: str, count: int, more: bool, last: datetime | None = None) -> None:
@@ -275,7 +331,8 @@ class Lanes:
         if more:
             self._waiting[name] = lane
             lane.since = last or lane.since
-            lane.quiet_until = 0.0 if count else self._clock() + _PAUSE
+            # The more they are the less often each is asked: some hundred in a second.
+            lane.quiet_until = 0.0 if count else self._clock() + max(_PAUSE, len(self._waiting) / _ASKED)
 
 
 def _is_own(lane: str) -> bool:

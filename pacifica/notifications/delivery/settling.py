@@ -138,7 +138,7 @@ class Results:
         delivery = self._settings.delivery
         for result in results:
             place, outcome = result.work.subscriber.place, result.settlement.outcome
-            if outcome is None or not place:
+            if outcome is None or not place or outcome.unsent:
                 continue
             if not outcome.counts_for_target:
                 failed.pop(place, None)

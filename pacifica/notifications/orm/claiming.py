@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import peewee
 
 from .claimed import Claimed
-from .database import clock, dialect, locking, now, repeated, skipping, transaction
+from .database import dialect, locking, now, repeated, skipping, transaction
 from .eventlog import EventLog
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch
@@ -44,14 +44,14 @@ Choice = Callable[[Sequence[Claimed]], Collection[UUID]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a look at the rows that are due gave: the claimed ones, those left, and when the last of them became due.
+    """What a look at the rows that are due gave: the claimed ones, those left, and until when it has seen them all.
 
     ``whole`` tells that there was nothing behind it.
     """
 
     claimed: Sequence[Claimed]
     left: Sequence[Claimed]
-    seen_until: datetime | None
+    seen_until: datetime
     whole: bool
 
 
@@ -66,9 +66,11 @@ def claim_page(
     if without:
         left_out = list(without)[:LEFT_OUT]
         where, parameters = f"{where} AND lane NOT IN ({marks(left_out)})", [*parameters, *left_out]
+    # Before the look: what becomes due behind it is found by the next.
+    at = now()
     seen, claimed = _claim_page(where, [*parameters, limit], choice, lease)
     taken = {row.uuid for row in claimed}
-    seen_until = seen[-1].due if seen else None
+    seen_until = seen[-1].due if seen else at
     return Page(claimed, [row for row in seen if row.uuid not in taken], seen_until, len(seen) < limit)
 
 
@@ -88,7 +90,7 @@ def claim_lanes(wanted: Mapping[str, tuple[int, datetime | None]], lease: float)
 
 def _due_in(lane: str, since: datetime | None) -> tuple[str, list[object]]:
     """Give the condition for what is due, was not lost with its worker, and became due since a time."""
-    where = f"{lane}starts = 0 AND next_attempt_at <= {dialect().clock}"
+    where = f"{lane}starts = 0 AND next_attempt_at <= {_moment()}"
     return (f"{where} AND next_attempt_at >= ?", [since]) if since else (where, [])
 
 
@@ -112,23 +114,37 @@ def _claim_page(
         return seen, _lease([row for row in seen if row.uuid in chosen], lease)
 
 
-def claim_lost(lease: float, below: int | None = None) -> Claimed | None:
-    """Claim one delivery that a worker had which was lost, if it was lost ``below`` so many times."""
-    lost = (_ROW.starts > 0) & (_ROW.next_attempt_at <= clock())
+def _moment() -> str:
+    """Give the time by the database's clock as a value: PostgreSQL looks its clock up anew for each row otherwise."""
+    return f"(SELECT {dialect().clock})"
+
+
+def _is_due() -> peewee.Expression:
+    return _ROW.next_attempt_at <= peewee.SQL(_moment())
+
+
+def claim_lost(lease: float, below: int | None = None, without: Collection[str] = ()) -> Claimed | None:
+    """Claim one delivery that a worker had which was lost, if it was lost ``below`` so many times.
+
+    Lanes named in ``without`` are left out.
+    """
+    lost = (_ROW.starts > 0) & _is_due()
     if below is not None:
         lost &= _ROW.starts < below
+    if without:
+        lost &= _ROW.lane.not_in(list(without)[:LEFT_OUT])
     claimed = _claim(lost, 1, lease)
     return claimed[0] if claimed else None
 
 
 def lost_often(starts: int) -> bool:
     """Tell whether a delivery is due that was lost with its worker at least so many times."""
-    return _ROW.select(_ROW.uuid).where((_ROW.starts >= starts) & (_ROW.next_attempt_at <= clock())).exists()
+    return _ROW.select(_ROW.uuid).where((_ROW.starts >= starts) & _is_due()).exists()
 
 
 def claim_due(limit: int, lease: float, events: Sequence[UUID] = ()) -> list[Claimed]:
     """Claim what is due, of these ``events`` if given, whatever its target or its subscription allows."""
-    due = _ROW.next_attempt_at <= clock()
+    due = _is_due()
     if events:
         due &= _ROW.event_log.in_(list(events))
     return _claim(due, limit, lease)
@@ -167,9 +183,13 @@ def claim_limited(subscription: UUID, limit: int, lease: float) -> tuple[list[Cl
     """
     with transaction():
         row = locking(EventMatch.select().where(EventMatch.uuid == subscription)).get_or_none()
-        if row is None or row.disabled is not None or row.deleted is not None:
+        if row is None:
             return [], False
         at, lane = now(), _ROW.lane == str(subscription)
+        if row.disabled is not None or row.deleted is not None:
+            # Made by a router that read it before; whoever has them in hand ends or holds them.
+            over = _lease([Claimed(*each) for each in skipping(_due(lane, at, limit)).tuples()], lease)
+            return over, len(over) == limit
         room = min(limit, _room(row, lane, at))
         if room <= 0:
             return [], True
@@ -220,4 +240,4 @@ def _head(lane: peewee.Expression, at: datetime) -> peewee.ModelSelect | None:
     )
     if earlier.exists():
         return None
-    return _ROW.select(*_COLUMNS).where(_ROW.uuid == first.uuid)
+    return _ROW.select(*_COLUMNS).where((_ROW.uuid == first.uuid) & (_ROW.starts == 0) & (_ROW.next_attempt_at <= at))

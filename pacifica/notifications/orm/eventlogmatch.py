@@ -165,11 +165,16 @@ class EventLogMatch(BaseModel):
         ).execute()
 
     @classmethod
-    def move(cls, subscription: EventMatch) -> None:
-        """Let what is pending for a subscription queue as it queues now; what a worker has claimed stays claimed."""
-        cls.update(lane=subscription.lane, accepted=cls._accepted(subscription)).where(
-            cls._pending_for(subscription.uuid)
-        ).execute()
+    @repeated
+    def move(cls, subscription: EventMatch, strays: bool = False) -> None:
+        """Let what is pending for a subscription queue as it queues now; what a worker has claimed stays claimed.
+
+        With ``strays`` only what queues elsewhere.
+        """
+        pending = cls._pending_for(subscription.uuid)
+        if strays:
+            pending &= cls.lane != subscription.lane
+        cls.update(lane=subscription.lane, accepted=cls._accepted(subscription)).where(pending).execute()
 
     @classmethod
     def _accepted(cls, subscription: EventMatch) -> peewee.Select | None:

@@ -46,6 +46,22 @@ class TargetState(BaseModel):
         return bool(cls.update(open_until=at + timedelta(seconds=seconds), failures=1).where(over).execute())
 
     @classmethod
+    @repeated
+    def leave(cls, place: str) -> None:
+        """Give back the attempt that was taken, because there was nothing to send."""
+        taken = (cls.place == place) & (cls.opened > 0) & (cls.failures > 0)
+        cls.update(open_until=now(), failures=0).where(taken).execute()
+
+    @classmethod
+    @repeated
+    def forget_older(cls, seconds: float) -> None:
+        """Drop what is known of targets to which nobody has sent anything for so long."""
+        before = now() - timedelta(seconds=seconds)
+        cls.delete().where(
+            (cls.open_until < before) & (cls.paced_until.is_null() | (cls.paced_until < before))
+        ).execute()
+
+    @classmethod
     def answered(cls, places: Sequence[str]) -> None:
         """Forget the failures of targets that answered, inside the caller's transaction.
 
