@@ -43,6 +43,10 @@ OWN_TYPES = "org.pacifica.notifications."
 #: The ``source`` of these, a URI-reference.
 OWN_SOURCE = "/pacifica/notifications"
 
+#: Seconds that a worker has been at work before it takes up what was lost more than once: where workers are killed for
+#: other reasons, again and again, it is not to count against what they had in hand.
+SETTLED = 3.0
+
 #: Seconds after which a worker that gave no sign of life counts as gone.
 STALE = 20.0
 

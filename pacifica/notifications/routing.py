@@ -11,12 +11,15 @@ from uuid import UUID
 from . import failpoints, jsonpath, orm, owners
 from .config import Settings
 from .errors import InvalidJSONPath, OutOfTime
+from .globals import SETTLED
 from .matching import Index
 
 LOG = logging.getLogger(__name__)
 
 #: An event that was claimed so often without being routed is given up: it may be what its workers died of.
 _GIVEN_UP = 5
+#: One that was claimed so often is left to a worker that is at work for a while.
+_AGAIN = 2
 #: Seconds between two looks for what a lost worker had.
 _LOOK_FOR_LOST = 1.0
 
@@ -35,6 +38,7 @@ class Router:
         self._revision = -1
         self._event: UUID | None = None
         self._slowest = 0.0
+        self._born = time.monotonic()
         self._runaways: dict[UUID, str] = {}
 
     def drain(self, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -48,7 +52,8 @@ class Router:
             lease = max(self._lease, 3 * self._slowest)
             look = time.monotonic() >= look_for_lost_at
             with orm.session():
-                lost = orm.EventLog.claim_lost(lease) if look else None
+                young = time.monotonic() < self._born + SETTLED
+                lost = orm.EventLog.claim_lost(lease, _AGAIN if young else None) if look else None
                 claimed = [lost] if lost else orm.EventLog.claim_unrouted(self._batch, lease)
                 if lost and lost.starts >= _GIVEN_UP:
                     self._park(lost)

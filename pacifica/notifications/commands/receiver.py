@@ -14,7 +14,7 @@ from ..config import Settings
 from .output import complain
 
 #: Headers that say nothing about the delivery.
-_COMMON = {"host", "accept", "user-agent", "content-length", "connection"}
+_COMMON = {"host", "accept", "accept-encoding", "user-agent", "content-length", "connection"}
 
 
 def receiver(options: Namespace, settings: Settings | None) -> bool:

@@ -10,6 +10,7 @@ from .. import events, failpoints, orm
 from ..config import Settings
 from ..errors import Refused, Unavailable
 from ..gates import Gate, Verdict
+from ..globals import SETTLED
 from ..retry import Outcome, State
 from ..targets import Sending, Target
 from ..transfer import Loop
@@ -28,8 +29,9 @@ _AT_ONCE = 1.0
 _WRITE = 0.01
 #: Deliveries that may wait for the policy server, as a multiple of those that may be in flight.
 _QUESTIONS = 4
-#: A delivery that was claimed so often without being settled is sent while nothing else is in hand, and given up.
-_ALONE, _GIVEN_UP = 3, 5
+#: A delivery that was claimed so often without being settled is left to a worker that is at work for a while; is sent
+#: while nothing else is in hand; is given up.
+_AGAIN, _ALONE, _GIVEN_UP = 2, 3, 5
 #: Bytes of events that are kept for their further deliveries.
 _KEPT = 16 * 1024 * 1024
 
@@ -57,7 +59,7 @@ class Courier:
         self._only: Sequence[UUID] = ()
         self._woken = False
         self._look_for_lost_at = 0.0
-        self._renewed = time.monotonic()
+        self._born = self._renewed = time.monotonic()
 
     @property
     def in_hand(self) -> list[Work]:
@@ -181,10 +183,11 @@ class Courier:
         One at a time, so that no two of them are lost together again; one that was lost several times only when
         nothing else is in hand. None if there is none.
         """
-        lost = orm.claim_lost(lease, _ALONE, self._lanes.shut())
+        young = time.monotonic() < self._born + SETTLED
+        lost = orm.claim_lost(lease, _AGAIN if young else _ALONE, self._lanes.shut())
         if lost is not None:
             return [lost]
-        if orm.lost_often(_ALONE):
+        if not young and orm.lost_often(_ALONE):
             if self.in_hand:
                 # Nothing is claimed until it can be.
                 return []

@@ -161,9 +161,10 @@ class EventLog(BaseModel):
         return cls._claim(cls.starts == 0, limit, lease)
 
     @classmethod
-    def claim_lost(cls, lease: float) -> EventLog | None:
-        """Claim one event that a worker had which was lost; its ``starts`` say how often that was."""
-        claimed = cls._claim(cls.starts > 0, 1, lease)
+    def claim_lost(cls, lease: float, below: int | None = None) -> EventLog | None:
+        """Claim one event that a worker had which was lost, ``below`` so many times; ``starts`` says how often."""
+        lost = cls.starts > 0 if below is None else (cls.starts > 0) & (cls.starts < below)
+        claimed = cls._claim(lost, 1, lease)
         return claimed[0] if claimed else None
 
     @classmethod
