@@ -12,6 +12,8 @@ from uuid import UUID
 import pytest
 
 from pacifica.notifications import orm
+from pacifica.notifications.delivery.lanes import Lanes
+from pacifica.notifications.retry import Outcome
 from tests.support.doors import LONG_AGO, Doors
 from tests.support.policy import PolicyServer
 from tests.support.target import Answer, Dripping, Endless, Held, RecordingTarget, Reset
@@ -168,6 +170,28 @@ def test_a_target_that_fails_in_a_row_is_left_alone(
     with orm.session():
         assert 400 < (state.open_until - orm.now()).total_seconds() <= 500
     assert {delivery.state for delivery in doors.deliveries()} == {"pending"}
+
+
+def test_a_target_is_left_alone_until_its_failures_are_written(doors: Doors, target: RecordingTarget) -> None:
+    """However long the database takes to write that a target failed five times, nothing more is claimed for it."""
+    clock = iter(range(0, 1000, 10)).__next__
+    lanes = Lanes(doors.settings, clock)
+    doors.subscribe(target.url())
+    for _ in range(5):
+        doors.accept()
+    doors.route()
+    place = target.url("").rstrip("/")
+    for _ in range(5):
+        lanes.sent(place, place)
+        lanes.ended(place, place, Outcome(503))
+
+    with orm.session():
+        before = lanes.claim(10)
+        lanes.written()
+        after = lanes.claim(10)
+
+    assert before == []
+    assert after
 
 
 @pytest.mark.parametrize("answer", [500, 404, 408, 302], ids=repr)

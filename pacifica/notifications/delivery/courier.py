@@ -309,7 +309,7 @@ class Courier:
         written = self._results.write()
         self._lanes.settled(result.work.delivery.lane for result in written)
         if any((outcome := result.settlement.outcome) and outcome.counts_for_target for result in written):
-            self._lanes.look()
+            self._lanes.written()
 
     def _renew(self) -> None:
         lease = self._settings.delivery.lease

@@ -41,7 +41,8 @@ class _Place:
     """A target as this worker sees it: how many attempts it may have in flight, and how many it has.
 
     A target whose breaker is half-open gets one attempt of one worker, that of this one while ``looking``;
-    ``quick`` is one whose last answer was, ``failures`` are those in a row that this worker saw.
+    ``quick`` is one whose last answer was, ``failures`` are those in a row that this worker saw. ``held`` is one that
+    failed too often, or asked to be left alone, until that is written down and so known to all.
     """
 
     cap: float
@@ -51,12 +52,17 @@ class _Place:
     looking: bool = False
     quick: bool = False
     failures: int = 0
+    held: bool = False
 
     def free(self, now: float) -> int:
         """Count what may be claimed for it."""
-        if now < self.shut_until:
+        if self.left_alone(now):
             return 0
         return max(0, (1 if self.half_open else int(self.cap)) - self.in_flight)
+
+    def left_alone(self, now: float) -> bool:
+        """Tell whether nothing may be sent to it."""
+        return self.held or now < self.shut_until
 
     def worth(self) -> int:
         """Count what has to be free to make a look at its lane worth it."""
@@ -86,6 +92,7 @@ class Lanes:
         self._most = float(settings.delivery.target_in_flight)
         self._unproven = max(int(_FIRST), settings.delivery.in_flight // 2)
         self._places: dict[str, _Place] = {}
+        self._held: list[_Place] = []
         self._waiting: dict[str, _Lane] = {}
         self._place_of: dict[str, str] = {}
         self._after: datetime | None = None
@@ -104,7 +111,7 @@ class Lanes:
         for name, lane in self._waiting.items():
             lane.since = None
             # Its subscription may have another target by now.
-            if name in self._place_of and now < self._place(self._place_of[name]).shut_until:
+            if name in self._place_of and self._place(self._place_of[name]).left_alone(now):
                 del self._place_of[name]
         self.wake()
 
@@ -160,7 +167,7 @@ class Lanes:
     def shut(self) -> list[str]:
         """Name targets that are left alone."""
         now = self._clock()
-        return [name for name, place in self._places.items() if now < place.shut_until]
+        return [name for name, place in self._places.items() if place.left_alone(now)]
 
     def goes_to(self, lane: str, place: str) -> bool:
         """Note where a subscription's own lane goes; tell whether that was not known."""
@@ -183,9 +190,11 @@ class Lanes:
             if name in self._waiting:
                 self._waiting[name].quiet_until = 0.0
 
-    def look(self) -> None:
-        """Look at the targets that fail before the next claim."""
+    def written(self) -> None:
+        """Note that what is known of targets is written down; look at it before the next claim."""
         self._look_at = 0.0
+        while self._held:
+            self._held.pop().held = False
 
     def sent(self, lane: str, place: str) -> None:
         """Note that an attempt has begun, and where it goes."""
@@ -202,8 +211,8 @@ class Lanes:
         slow = outcome.counts_for_target or outcome.seconds > _SLOW
         found.failures = found.failures + 1 if outcome.counts_for_target else 0
         if outcome.retry_after or 0 < self._delivery.breaker_failures <= found.failures:
-            # Until it is known what all workers saw of it.
-            found.shut_until, found.failures = self._clock() + _LOOK, 0
+            found.held, found.failures = True, 0
+            self._held.append(found)
         if slow:
             found.cap = max(_FEWEST, found.cap / 2)
         elif outcome.seconds < _QUICK and found.in_flight > found.cap / 2:
@@ -229,7 +238,7 @@ class Lanes:
         for name, place in list(self._places.items()):
             if name not in troubled:
                 place.shut_until, place.half_open = 0.0, False
-                if not place.in_flight and len(self._places) > _REMEMBERED:
+                if not (place.in_flight or place.held) and len(self._places) > _REMEMBERED:
                     del self._places[name]
         for name, state in troubled.items():
             place = self._place(name)
