@@ -161,6 +161,10 @@ class Service(_WebPart):
         return [command, "-c", self.config_file, "-a", self.host, "-p", str(self.port), *self.args]
 
 
+#: What uWSGI writes when a process has loaded the application: each with --lazy-apps, otherwise one for all.
+_LOADED = "WSGI app 0 (mountpoint='') ready in "
+
+
 class Uwsgi(_WebPart):
     """The REST application under uWSGI, with a master process; `args` are added to the command line.
 
@@ -193,6 +197,14 @@ class Uwsgi(_WebPart):
         socket = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         module = "pacifica.notifications.wsgi"
         return [script("uwsgi"), "--http-socket", socket, "--master", "--module", module, *self.args]
+
+    def start(self, seconds: float = 60) -> None:
+        """Start it, and wait until it answers and each of its processes has loaded; `seconds` 0 does not wait."""
+        super().start(seconds)
+        if seconds:
+            each = {"--lazy-apps", "--processes"} <= set(self.args)
+            loads = int(self.args[self.args.index("--processes") + 1]) if each else 1
+            self.until(lambda: self.log.count(_LOADED) >= loads, seconds, f"{loads} loads")
 
     def stop(self, seconds: float = 30) -> int:
         """End it with SIGINT to all of it, as Ctrl-C does; SIGTERM would reload it.
