@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-import jsonschema
-from jsonschema.protocols import Validator
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidBody
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 #: A string, also one that does not end, or a bracket outside of any. Possessive, so that no text takes more than one
 #: pass.
@@ -161,38 +163,60 @@ def rfc3339(text: str, zone_required: bool = True) -> datetime | None:
         return None
 
 
-def _matches(checked: Validator, pattern: str, instance: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """Hold a text to a pattern, all of which are whole: Python's ``$`` alone would let a line break pass at the end."""
-    if checked.is_type(instance, "string") and not re.fullmatch(pattern, instance):
-        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-_CHECKER = jsonschema.FormatChecker(formats=())
-_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _matches})
-
-
-@_CHECKER.checks("date-time")
 def _is_time(value: object) -> bool:
     return not isinstance(value, str) or rfc3339(value) is not None
 
 
-@_CHECKER.checks("date-time-or-local")
 def _is_time_or_local(value: object) -> bool:
     return not isinstance(value, str) or rfc3339(value, zone_required=False) is not None
 
 
-def validator(schema: Mapping[str, Any]) -> Validator:
-    """Prepare a JSON Schema (2020-12); its formats are checked, and its patterns are for whole texts.
-
-    The schema itself is not checked, which would take longer than all else that is done at import.
-    """
-    return _Validator(schema, format_checker=_CHECKER)
+#: What ``format`` in a schema can say, and what tells whether a text is so.
+FORMATS: dict[str, Callable[[object], bool]] = {"date-time": _is_time, "date-time-or-local": _is_time_or_local}
 
 
-def faults(checked: Validator, value: Any) -> dict[str, str]:
+@cache
+def _validators() -> Callable[[Mapping[str, Any]], Validator]:
+    """Give what makes validators of schemas."""
+    # Here, because it takes long to import, and is seldom needed: most of what comes in is in order (``plain``).
+    import jsonschema
+
+    def matches(checked: Validator, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+        """Hold a text to a pattern, all of which are whole: Python's ``$`` alone would let a line break pass."""
+        if checked.is_type(instance, "string") and not re.fullmatch(pattern, instance):
+            yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+    formats = jsonschema.FormatChecker(formats=())
+    for name, is_so in FORMATS.items():
+        formats.checks(name)(is_so)
+    made = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": matches})
+    return lambda schema: made(schema, format_checker=formats)
+
+
+class Schema:
+    """A JSON Schema (2020-12); its formats are checked, and its patterns are for whole texts."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Take it as it is: to check the schema itself would take longer than all else that is done at import."""
+        self._schema = schema
+        self._validator: Validator | None = None
+
+    def errors(self, value: Any) -> Iterator[ValidationError]:
+        """Give everything that is wrong with a value."""
+        if self._validator is None:
+            self._validator = _validators()(self._schema)
+        return self._validator.iter_errors(value)
+
+
+def validator(schema: Mapping[str, Any]) -> Schema:
+    """Prepare a JSON Schema; see ``Schema``."""
+    return Schema(schema)
+
+
+def faults(checked: Schema, value: Any) -> dict[str, str]:
     """Name everything that is wrong with a value, of very many faults the first: JSON pointer to a sentence."""
     found: dict[str, str] = {}
-    for error in checked.iter_errors(value):
+    for error in checked.errors(value):
         place = "".join(f"/{escape(str(step))}" for step in error.absolute_path)
         for step, message in _sentences(error):
             found.setdefault(place + step, message)
@@ -201,7 +225,7 @@ def faults(checked: Validator, value: Any) -> dict[str, str]:
     return found
 
 
-def _sentences(error: jsonschema.ValidationError) -> Iterator[tuple[str, str]]:
+def _sentences(error: ValidationError) -> Iterator[tuple[str, str]]:
     """Say one fault of a schema in words; where the fault is a member's, name the member."""
     wanted, rule, instance = error.validator_value, error.validator, error.instance
     described = error.schema.get("description", "") if isinstance(error.schema, dict) else ""

@@ -13,7 +13,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 
 from . import globals as names
-from . import orm, tasks
+from . import orm, waking
 from .config import Settings, get_config, mask_url, use
 from .errors import ConfigError
 from .rest import Door, Log, Request, Root
@@ -28,7 +28,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
     ``ConfigError``, ``Unavailable``, and ``peewee.OperationalError`` for a schema that this release can't use.
     """
     use(settings)
-    tasks.require_broker(settings)
+    waking.require_broker(settings)
     orm.initialize(settings)
     if patient:
         orm.wait_until_up(settings)
@@ -50,8 +50,8 @@ def _say(settings: Settings) -> None:
         LOG.info("service.starting policy=none: every subscriber gets every event that matches (policy_url)")
     if settings.embedded:
         LOG.info("service.starting worker=embedded: this service routes and delivers itself (broker_url)")
-    elif not tasks.worker_seen():
-        LOG.warning("service.starting worker=none was seen lately; start one with: %s", tasks.WORKER_COMMAND)
+    elif not waking.worker_seen():
+        LOG.warning("service.starting worker=none was seen lately; start one with: %s", waking.WORKER_COMMAND)
 
 
 def log_to_stderr() -> None:
@@ -78,11 +78,11 @@ class WorkerPlugin(SimplePlugin):
 
     def start(self) -> None:
         """Start the worker's threads."""
-        tasks.start_runner()
+        waking.start_runner()
 
     def stop(self) -> None:
         """Stop them; what is under way has some seconds."""
-        tasks.stop_runner()
+        waking.stop_runner()
 
     # After the server, because a request that is still being answered would start the worker again.
     stop.priority = 75  # type: ignore[attr-defined]
@@ -103,9 +103,12 @@ def serve_uwsgi() -> bool:
         _after_fork()
     elif get_config().embedded:
         uwsgi.post_fork_hook = _after_fork
+    else:
+        # Here, so that the processes share it where it is loaded before the fork.
+        waking.celery()
     return True
 
 
 def _after_fork() -> None:
-    tasks.start_runner(tasks.EMBEDDED)
-    atexit.register(tasks.stop_runner)
+    waking.start_runner(waking.EMBEDDED)
+    atexit.register(waking.stop_runner)

@@ -14,7 +14,7 @@ VARIABLE = "NOTIFICATIONS_FAILPOINT"
 SEED = "NOTIFICATIONS_FAILPOINT_SEED"
 #: Every point, and what has happened when it is reached.
 POINTS = {
-    "inserted": "event rows are written, not committed",
+    "inserted": "event rows are written; where all are new, with the statement that commits them",
     "committed": "event rows are committed, nobody was told",
     "claimed": "deliveries are claimed",
     "sent": "an attempt has begun",

@@ -1,71 +1,27 @@
-"""The Celery application, and the one worker that a process may have."""
+"""The Celery application: its tasks, and the worker that starts with Celery's."""
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import InvalidTaskError
 from click import ClickException
 
 from . import orm
-from .config import Settings, get_config, load, require_driver, use
+from .config import load, use
 from .errors import ConfigError, NotificationsError
-from .globals import STALE
-
-if TYPE_CHECKING:
-    from .runner import Runner
-
-LOG = logging.getLogger(__name__)
-
-QUEUE = "notifications"
-#: Name under which processes that serve and work agree which of them works.
-EMBEDDED = "embedded"
-#: The line that starts a worker.
-WORKER_COMMAND = "celery -A pacifica.notifications.tasks worker"
-#: Seconds between two wake-ups at least: one takes Celery 1 to 2 ms of processor time, as much as a request.
-_PAUSE = 0.05
-#: Seconds for which a worker that was not seen is not looked for again.
-_UNSEEN = 1.0
-#: Seconds after which a wake-up that nobody took is worthless.
-_WORTHLESS = 30
+from .waking import DELIVER, ROUTE, SWEEP, celery_settings, start_runner, stop_runner, wake_here
 
 
 def _settings() -> dict[str, Any]:
     """Give Celery's settings when it first asks for them; what is wrong with them its command prints as it is."""
     try:
-        settings = get_config()
-        require_broker(settings)
+        return celery_settings()
     except ConfigError as error:
         raise ClickException(str(error)) from error
-    url = settings.celery.broker_url
-    amqp = url.startswith(("amqp", "pyamqp"))
-    return {
-        "broker_url": url,
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_transport_options": {"confirm_publish": True} if amqp else {},
-        "task_default_queue": QUEUE,
-        "task_serializer": "json",
-        "accept_content": ["json"],
-        "result_accept_content": ["json"],
-        "task_ignore_result": True,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "worker_prefetch_multiplier": 1,
-        # What works runs in threads of its own, so the pool has only hints to take; set here, "-P prefork" is ignored.
-        "worker_pool": "threads",
-        "worker_concurrency": 2,
-        "worker_enable_remote_control": False,
-        "worker_send_task_events": False,
-        "worker_hijack_root_logger": False,
-        "enable_utc": True,
-    }
 
 
 class Hint(Task):
@@ -97,149 +53,22 @@ app = Celery("pacifica.notifications", set_as_current=False, task_cls=Hint)
 app.add_defaults(_settings)
 
 
-@app.task(name="pacifica.notifications.route")
+@app.task(name=ROUTE)
 def route() -> None:
     """Say to the worker of this process that events may be waiting to be routed."""
-    _wake_here()
+    wake_here()
 
 
-@app.task(name="pacifica.notifications.deliver")
+@app.task(name=DELIVER)
 def deliver() -> None:
     """Say to the worker of this process that deliveries may be due."""
-    _wake_here()
+    wake_here()
 
 
-@app.task(name="pacifica.notifications.sweep")
+@app.task(name=SWEEP)
 def sweep() -> None:
     """Say to the worker of this process that anything may have been left behind."""
-    _wake_here()
-
-
-_guard = threading.Lock()
-_runner: tuple[int, Runner] | None = None
-
-
-def _mine() -> Runner | None:
-    """Give this process's worker; one that a parent process has does not count."""
-    return _runner[1] if _runner and _runner[0] == os.getpid() else None
-
-
-def start_runner(name: str = "") -> None:
-    """Start this process's worker unless it has one; call it after any fork."""
-    # Here, because a service with a broker routes and delivers nothing, and starts sooner without.
-    from .runner import Runner
-
-    global _runner
-    with _guard:
-        if _mine() is None:
-            runner = Runner(get_config(), name, announce=_waker.wake_delivery)
-            runner.start()
-            _runner = os.getpid(), runner
-
-
-def stop_runner() -> None:
-    """Stop this process's worker if it has one."""
-    global _runner
-    runner = _mine()
-    _runner = None
-    if runner is not None:
-        runner.stop()
-
-
-def wake() -> None:
-    """Say that there may be something to do; never waits, never fails, and may be lost without harm.
-
-    With ``memory://`` and no worker in this process, one is started: an answer of 200 always has somebody to route.
-    """
-    if _mine() is None and get_config().embedded:
-        start_runner(EMBEDDED)
-    if not _wake_here():
-        _waker.wake_routing()
-
-
-def _wake_here() -> bool:
-    """Wake this process's worker; False if it has none."""
-    runner = _mine()
-    if runner is not None:
-        runner.wake()
-    return runner is not None
-
-
-class Waker:
-    """Sends wake-ups from a thread of its own, many in one, and none while no worker was seen lately."""
-
-    def __init__(self) -> None:
-        """Start nothing; the thread comes with the first wake-up, after any fork."""
-        self._process = 0
-        self._wanted = threading.Event()
-        self._tasks: set[str] = set()
-        self._seen_until = 0.0
-        self._away = False
-
-    def wake_routing(self) -> None:
-        """Wake a worker that routes."""
-        self._wake(route.name)
-
-    def wake_delivery(self) -> None:
-        """Wake a worker that delivers; nothing without a broker."""
-        if not get_config().embedded:
-            self._wake(deliver.name)
-
-    def _wake(self, task: str) -> None:
-        self._tasks.add(task)
-        if self._process != os.getpid():
-            with _guard:
-                if self._process != os.getpid():
-                    self._wanted = threading.Event()
-                    threading.Thread(target=self._keep, args=(self._wanted,), name="wake-ups", daemon=True).start()
-                    self._process = os.getpid()
-        self._wanted.set()
-
-    def _keep(self, wanted: threading.Event) -> None:
-        while True:
-            wanted.wait()
-            wanted.clear()
-            try:
-                self._send()
-            # Whatever it is, the wake-up is lost without harm: workers look at the database by themselves.
-            except Exception as error:  # noqa: BLE001 - every transport has errors of its own
-                if not self._away:
-                    LOG.warning("broker.away error=%s", type(error).__name__)
-                self._away = True
-                time.sleep(1.0)
-            time.sleep(_PAUSE)
-
-    def _send(self) -> None:
-        if time.monotonic() > self._seen_until:
-            with orm.session():
-                seen = orm.Worker.seen_within(3 * STALE)
-            if not seen:
-                # A worker that starts looks for work by itself.
-                self._tasks.clear()
-                time.sleep(_UNSEEN)
-                return
-            self._seen_until = time.monotonic() + STALE
-        while self._tasks:
-            task = self._tasks.pop()
-            app.tasks[task].apply_async(retry=False, expires=_WORTHLESS, expiration=_WORTHLESS)
-        if self._away:
-            LOG.info("broker.back")
-        self._away = False
-
-
-_waker = Waker()
-
-
-def require_broker(settings: Settings) -> None:
-    """Raise ``MissingDriver`` unless the broker's driver is installed; waking would fail again and again without it."""
-    if settings.celery.broker_url.startswith(("redis:", "rediss:", "sentinel:")):
-        require_driver("redis", "redis", "celery.broker_url")
-
-
-def worker_seen() -> bool:
-    """Tell whether any worker gave a sign of life lately; raises ``Unavailable``."""
-    with orm.session():
-        return orm.Worker.seen_within(2 * STALE)
+    wake_here()
 
 
 class RunnerStep(bootsteps.StartStopStep):

@@ -15,7 +15,7 @@ from typing import Any
 import cherrypy
 
 from . import globals as names
-from . import tasks
+from . import waking
 from .config import load, use
 from .embedded import log_to_stderr, mount, prepare, serve_uwsgi
 from .errors import NotificationsError
@@ -57,7 +57,7 @@ class Application:
             prepare(self._settings, patient=False)
             self._prepared = True
             # What was accepted before the last end of the process waits for nobody's event.
-            tasks.wake()
+            waking.wake()
         except (NotificationsError, DatabaseError) as error:
             LOG.warning("service.waiting error=%s", error)
 

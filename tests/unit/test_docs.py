@@ -26,7 +26,7 @@ import pytest
 import requests
 from cherrypy.lib import reprconf
 
-from pacifica.notifications import config, documents, errors, events, jsonpath, members, orm, subscriptions, tasks
+from pacifica.notifications import config, documents, errors, events, jsonpath, members, orm, subscriptions, waking
 from pacifica.notifications import globals as names
 from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
@@ -167,7 +167,7 @@ def check_celery(words: list[str]) -> None:
     from celery.bin.worker import worker
 
     known = {option for parameter in worker.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    line = tasks.WORKER_COMMAND.split()[1:]
+    line = waking.WORKER_COMMAND.split()[1:]
     assert words[: len(line)] == line
     assert {word for word in words[len(line) :] if word.startswith("-")} <= known
 

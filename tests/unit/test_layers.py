@@ -22,6 +22,7 @@ PACKAGE = "pacifica.notifications"
 ROWS = (
     {"globals", "errors", "failpoints"},
     {"config", "retry", "documents"},
+    {"plain"},
     {"events", "jsonpath", "members"},
     {"matching"},
     {"subscriptions"},
@@ -31,6 +32,7 @@ ROWS = (
     {"writer"},
     {"intake", "routing", "delivery"},
     {"runner"},
+    {"waking"},
     {"tasks"},
     {"rest", "ui"},
     {"embedded"},
@@ -43,7 +45,7 @@ ROW_OF = {unit: number for number, row in enumerate(ROWS, 1) for unit in row} | 
 SIDEWAYS = {("__main__", "commands")}
 
 #: These know no settings, clock, database or network.
-PURE = {"retry", "documents", "events", "jsonpath", "matching", "members", "subscriptions", "owners"}
+PURE = {"retry", "documents", "plain", "events", "jsonpath", "matching", "members", "subscriptions", "owners"}
 IMPURE_MODULES = {
     "asyncio", "ftplib", "http.client", "http.server", "os", "requests", "select", "selectors", "shutil",
     "socket", "socketserver", "ssl", "subprocess", "tempfile", "time", "urllib.request", "urllib3",
@@ -61,7 +63,7 @@ DOORS = {
     "pymysql": {"orm"},
     "sqlite3": {"orm"},
     "billiard": {"tasks", "embedded"},
-    "celery": {"tasks", "embedded"},
+    "celery": {"waking", "tasks", "embedded"},
     "kombu": {"tasks", "embedded"},
     "cherrypy": WEB,
     "cheroot": WEB,

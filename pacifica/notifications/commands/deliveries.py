@@ -10,7 +10,7 @@ from uuid import UUID
 
 import click
 
-from .. import orm, tasks
+from .. import orm, waking
 from ..config import Settings
 from ..retry import State
 from .events import date
@@ -64,7 +64,7 @@ def deliveries_retry(options: Namespace, settings: Settings) -> bool:
         write_json({"reopened": reopened, "held": counts.disabled, "left": counts.deleted})
     else:
         print(f"{reopened} deliveries are due again" if reopened else "nothing to send again")
-    if reopened and not tasks.worker_seen():
+    if reopened and not waking.worker_seen():
         complain("no worker was seen lately; they are sent once one works")
     return known
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 from uuid import UUID
 
-from .. import orm, runner, tasks
+from .. import orm, runner, waking
 from ..config import Settings
 from ..delivery import WAITS
 from ..retry import State
@@ -57,7 +57,7 @@ def _send_again(events: list[UUID], everything: bool) -> dict[UUID, int]:
 def see_to_it(events: list[UUID], again: dict[UUID, int], settings: Settings) -> None:
     """Wait for a worker's outcomes; without a worker, or once it is gone, send here."""
     deadline = time.monotonic() + settings.delivery.timeout + settings.policy.timeout + _PATIENCE
-    while tasks.worker_seen():
+    while waking.worker_seen():
         with orm.session():
             rows = [row for row in orm.EventLogMatch.of_events(events) if row.uuid in again]
         if all(_has_outcome(row, again[row.uuid]) for row in rows) or time.monotonic() > deadline:

@@ -13,7 +13,7 @@ import peewee
 from .. import failpoints
 from ..events import Event
 from .base import BaseModel
-from .database import claim, clock, locking, now, repeated, transaction
+from .database import DB, claim, clock, locking, now, one_statement, repeated, transaction
 from .insertion import Insertion
 
 #: Columns that only storing and routing use.
@@ -95,18 +95,20 @@ class EventLog(BaseModel):
     @classmethod
     @repeated
     def store_all(cls, sent: Sequence[NewEvent], refuse_conflict: bool = False) -> list[Stored]:
-        """Store events in one transaction, or find the rows that have them already, as if they came one by one.
+        """Store events at once, or find the rows that have them already, as if they came one by one.
 
         The first event of a source and id holds their digest in ``origin``; one with other content is stored without
-        it, or with ``refuse_conflict`` not at all: then ``uuid`` is the row that it conflicts with. Nothing is stored
-        when it raises, or it can't be told; storing the same again finds what was.
+        it, or with ``refuse_conflict`` not at all: then ``uuid`` is the row that it conflicts with. When it raises,
+        nothing is stored, or it can't be told; storing the same again finds what was.
         """
         firsts: dict[str, NewEvent] = {}
         for each in sent:
             firsts.setdefault(each.identity, each)
-        with transaction():
-            found = cls._store(list(firsts.values()), refuse_conflict)
-            failpoints.hit("inserted")
+        found = cls._store_new(list(firsts.values()))
+        if len(found) < len(firsts):
+            with transaction():
+                found = cls._store(list(firsts.values()), refuse_conflict)
+        failpoints.hit("inserted")
         answers = []
         for each in sent:
             stored = found[each.identity]
@@ -116,16 +118,24 @@ class EventLog(BaseModel):
         return answers
 
     @classmethod
+    def _store_new(cls, events: list[NewEvent]) -> dict[str, Stored]:
+        """Store events of which none is there yet, as nearly always, with one statement.
+
+        If one is, it gives nothing, and those that are stored by now are found by ``_store``, which takes them for its
+        own: they have the uuids that were chosen for them.
+        """
+        if DB.in_transaction():
+            return {}
+        with one_statement():
+            new = _insert(events) == len(events)
+        return {each.identity: Stored(each.uuid) for each in events} if new else {}
+
+    @classmethod
     def _store(cls, left: list[NewEvent], refuse_conflict: bool) -> dict[str, Stored]:
         """Give what became of events that are all different, by identity."""
         found: dict[str, Stored] = {}
         while left:
-            holders: dict[str, NewEvent] = {}
-            for each in left:
-                holders.setdefault(each.origin, each)
-            # In one order everywhere, so that two processes do not wait for one another.
-            rows = sorted(holders.values(), key=lambda each: each.identity)
-            if _INSERTION.missing([each.row() for each in rows]) == len(left):
+            if _insert(left) == len(left):
                 return found | {each.identity: Stored(each.uuid) for each in left}
             there = cls._uuids_by(cls.identity, left)
             for each in left:
@@ -246,3 +256,12 @@ _INSERTION = Insertion(
     ),
     now=("created", "route_at"),
 )
+
+
+def _insert(events: Iterable[NewEvent]) -> int:
+    """Insert the first event of each source and id where there is no other one yet; count what was inserted."""
+    holders: dict[str, NewEvent] = {}
+    for each in events:
+        holders.setdefault(each.origin, each)
+    # In one order everywhere, so that two processes do not wait for one another.
+    return _INSERTION.missing([each.row() for each in sorted(holders.values(), key=lambda each: each.identity)])

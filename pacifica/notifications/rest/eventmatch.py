@@ -14,7 +14,7 @@ from uuid import UUID
 
 import cherrypy
 
-from .. import documents, orm, routing, subscriptions, tasks
+from .. import documents, orm, routing, subscriptions, waking
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, NotYours, Unavailable
 from ..members import SCHEMA
@@ -98,7 +98,7 @@ class EventMatch:
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
             shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
-        tasks.wake()
+        waking.wake()
         _hint(shown)
         return shown
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import cherrypy
 
-from .. import events, intake, tasks
+from .. import events, intake, waking
 from ..config import get_config
 from ..globals import EVENT_MEDIA_TYPES
 from . import answers
@@ -18,7 +18,7 @@ TRIED = "pacifica.notifications.tried"
 def take(body: bytes, media_type: str) -> dict[str, Any]:
     """Store an event; give its uuid and whether it was there already."""
     stored = intake.accept(body, media_type, get_config())
-    tasks.wake()
+    waking.wake()
     return {"uuid": str(stored.uuid), "duplicate": stored.duplicate}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import cherrypy
 
-from .. import orm, tasks
+from .. import orm, waking
 from ..config import get_config
 from ..errors import Unavailable
 from ..globals import VERSION
@@ -60,9 +60,9 @@ def _worker() -> dict[str, str]:
     """Say whether anybody routes and delivers, and how to start somebody who does."""
     if get_config().embedded:
         return {"worker": "embedded"}
-    if tasks.worker_seen():
+    if waking.worker_seen():
         return {"worker": "ok"}
-    return {"worker": f"none seen lately; start one with: {tasks.WORKER_COMMAND}"}
+    return {"worker": f"none seen lately; start one with: {waking.WORKER_COMMAND}"}
 
 
 class Health:
