@@ -1,4 +1,4 @@
-"""Compares what is installed beside this Python with release 0.5.2, and prints a table of its own in Markdown."""
+"""Compares what is installed beside this Python with release 0.5.2."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from tests.support.processes import Uwsgi
 from tests.support.servers import PostgreSQL, Redis
 
-from .figures import Figure, ratios
-from .rounds import Bench, Samples, Scale
+from .figures import Figure
+from .rounds import Bench, Scale
 from .sides import OURS, Sink, release_0_5_2
-from .table import table
+from .table import figures
 
 FULL = Scale(starts=3, idle_seconds=10, samples=20, bursts={"ours": 600, "0.5.2": 60}, loads=3, load_seconds=4)
 QUICK = Scale(starts=1, idle_seconds=3, samples=5, bursts={"ours": 150, "0.5.2": 15}, loads=1, load_seconds=3)
 
 
 def main(arguments: Sequence[str]) -> list[Figure]:
-    """Run the rounds, the sides in turn first, print what came of them, and give the figures that are wanted."""
+    """Run the rounds, the sides in turn first, and give how many times better ours is."""
     options = _options(arguments)
     for part in (PostgreSQL, Redis, Uwsgi) if options.uwsgi else (PostgreSQL, Redis):
         reason = part.available()
@@ -45,39 +45,10 @@ def main(arguments: Sequence[str]) -> list[Figure]:
             embedded.round(releases)
             if options.uwsgi:
                 uwsgi.round(releases, uwsgi=True)
-    print(table(embedded.found[OURS.name], embedded.found[old.name], "embedded server"), end="\n\n")
+    found = figures(embedded.found[OURS.name], embedded.found[old.name], "embedded server")
     if options.uwsgi:
-        print(table(uwsgi.found[OURS.name], uwsgi.found[old.name], "uWSGI, 2 processes × 4 threads"), end="\n\n")
-    return _figures(embedded.found[OURS.name], embedded.found[old.name])
-
-
-def _figures(ours: Samples, old: Samples) -> list[Figure]:
-    """Give those lines that something is wanted of."""
-    return [
-        Figure(
-            "worker CPU per delivery, less than in release 0.5.2",
-            ratios(old["worker_cpu"], ours["worker_cpu"]),
-            " ×",
-            "events come in meanwhile, 10 matches each, policy server asked",
-            least=100,
-        ),
-        Figure(
-            "CPU of `/receive` per request, as a share of release 0.5.2, which stores nothing",
-            ratios(ours["web_cpu"], old["web_cpu"]),
-            " ×",
-            "embedded server, 8 connections, on PostgreSQL",
-            most=0.4,
-            digits=2,
-        ),
-        Figure(
-            "idle: from the 200 to the arrival, as a share of release 0.5.2",
-            ratios(ours["accepted"], old["accepted"]),
-            " ×",
-            "medians of each round, on PostgreSQL and Redis",
-            most=0.4,
-            digits=2,
-        ),
-    ]
+        found += figures(uwsgi.found[OURS.name], uwsgi.found[old.name], "uWSGI, 2 processes of 4 threads")
+    return found
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -85,7 +56,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round of each: a look, no figures to keep")
     parser.add_argument("--rounds", type=int, help="rounds of each (default 5)")
     parser.add_argument("--users", type=int, default=10, help="users that the 10 subscriptions belong to (default 10)")
-    parser.add_argument("--uwsgi", action="store_true", help="measure both under uWSGI as well")
+    parser.add_argument(
+        "--uwsgi",
+        action=argparse.BooleanOptionalAction,
+        default=Uwsgi.available() is None,
+        help="measure both under uWSGI as well (where it is installed)",
+    )
     parser.add_argument(
         "--environment",
         type=Path,
