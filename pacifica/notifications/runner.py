@@ -83,10 +83,15 @@ class Runner:
 
     def wake(self) -> None:
         """Say that there may be something to do; may be called as often as one likes."""
-        self._hints["routing"].set()
-        self._wake_delivery()
+        self.wake_routing()
+        self.wake_delivery()
 
-    def _wake_delivery(self) -> None:
+    def wake_routing(self) -> None:
+        """Say that events may be waiting to be routed; what routing makes wakes delivery."""
+        self._hints["routing"].set()
+
+    def wake_delivery(self) -> None:
+        """Say that deliveries may be due."""
         self._hints["delivery"].set()
         self._courier.wake()
 
@@ -104,7 +109,7 @@ class Runner:
         def route() -> None:
             made = router.drain(self._stopping.is_set)
             if made:
-                self._wake_delivery()
+                self.wake_delivery()
             if made > self._settings.delivery.batch:
                 self._announce()
 

@@ -56,19 +56,19 @@ app.add_defaults(_settings)
 @app.task(name=ROUTE)
 def route() -> None:
     """Say to the worker of this process that events may be waiting to be routed."""
-    wake_here()
+    wake_here(ROUTE)
 
 
 @app.task(name=DELIVER)
 def deliver() -> None:
     """Say to the worker of this process that deliveries may be due."""
-    wake_here()
+    wake_here(DELIVER)
 
 
 @app.task(name=SWEEP)
 def sweep() -> None:
     """Say to the worker of this process that anything may have been left behind."""
-    wake_here()
+    wake_here(SWEEP)
 
 
 class RunnerStep(bootsteps.StartStopStep):

@@ -81,7 +81,7 @@ def start_runner(name: str = "") -> None:
     global _runner
     with _guard:
         if _mine() is None:
-            runner = Runner(get_config(), name, announce=_waker.wake_delivery)
+            runner = Runner(get_config(), name, announce=lambda: _waker.wake(DELIVER))
             runner.start()
             _runner = os.getpid(), runner
 
@@ -95,22 +95,26 @@ def stop_runner() -> None:
         runner.stop()
 
 
-def wake() -> None:
+def wake(task: str = ROUTE) -> None:
     """Say that there may be something to do; never waits, never fails, and may be lost without harm.
 
     With ``memory://`` and no worker in this process, one is started: an answer of 200 always has somebody to route.
     """
     if _mine() is None and get_config().embedded:
         start_runner(EMBEDDED)
-    if not wake_here():
-        _waker.wake_routing()
+    if not wake_here(task):
+        _waker.wake(task)
 
 
-def wake_here() -> bool:
-    """Wake this process's worker; False if it has none."""
+def wake_here(task: str) -> bool:
+    """Wake that part of this process's worker which a task is for; False if it has none.
+
+    The other part would look for work in vain, and get in the way of the one that has some.
+    """
     runner = _mine()
     if runner is not None:
-        runner.wake()
+        wakes = {ROUTE: runner.wake_routing, DELIVER: runner.wake_delivery}
+        wakes.get(task, runner.wake)()
     return runner is not None
 
 
@@ -136,16 +140,10 @@ class Waker:
         self._seen_until = 0.0
         self._away = False
 
-    def wake_routing(self) -> None:
-        """Wake a worker that routes."""
-        self._wake(ROUTE)
-
-    def wake_delivery(self) -> None:
-        """Wake a worker that delivers; nothing without a broker."""
-        if not get_config().embedded:
-            self._wake(DELIVER)
-
-    def _wake(self, task: str) -> None:
+    def wake(self, task: str) -> None:
+        """Wake a worker by a task; nothing without a broker."""
+        if get_config().embedded:
+            return
         self._tasks.add(task)
         if self._process != os.getpid():
             with _guard:

@@ -57,7 +57,7 @@ class Application:
             prepare(self._settings, patient=False)
             self._prepared = True
             # What was accepted before the last end of the process waits for nobody's event.
-            waking.wake()
+            waking.wake(waking.SWEEP)
         except (NotificationsError, DatabaseError) as error:
             LOG.warning("service.waiting error=%s", error)
 

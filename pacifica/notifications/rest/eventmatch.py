@@ -98,7 +98,7 @@ class EventMatch:
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
             shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
-        waking.wake()
+        waking.wake(waking.SWEEP)
         _hint(shown)
         return shown
 
