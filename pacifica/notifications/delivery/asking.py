@@ -99,8 +99,8 @@ class Questions:
         return waited
 
     def _decide(self, work: Work) -> Verdict | None:
-        kind = work.event.type or ""
-        value = json.loads(work.event.jsondata) if kind.startswith(OWN_TYPES) else None
+        kind = work.event.type
+        value = json.loads(work.event.body) if kind.startswith(OWN_TYPES) else None
         settings = self._settings
         return gates.decide(kind, value, work.subscriber.row.user, settings.policy_url, settings.policy.types)
 
@@ -118,7 +118,7 @@ class Questions:
             elif answer.allowed is not None:
                 self._judge_all(works, Verdict(answer.allowed, _said(answer.status), answer.status))
             elif answer.asking:
-                self._gate.start([Ask(question, question[1], works[0].event.jsondata.encode())])
+                self._gate.start([Ask(question, question[1], works[0].event.body)])
                 self._asked[question] = answer
                 self._waiting[question] = works
             else:
@@ -130,14 +130,14 @@ class Questions:
         """Judge what waited, by its subscription as it is now: asking may have taken long."""
         self._keep(answered)
         waited = {question: self._waiting[question] for question, _verdict in answered}
-        now = self._subscribers.of({work.subscriber.uuid for works in waited.values() for work in works})
+        now = self._subscribers.of({work.subscriber.key for works in waited.values() for work in works})
         # All of it before anything is judged: what fails then must not be judged again, by an answer that is gone.
         self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
         for question, _verdict in answered:
             del self._waiting[question], self._asked[question]
         for question, verdict in answered:
             for work in waited[question]:
-                work.subscriber, work.waited = now[work.subscriber.uuid], True
+                work.subscriber, work.waited = now[work.subscriber.key], True
             self._judge_all(waited[question], verdict)
 
     @orm.repeated

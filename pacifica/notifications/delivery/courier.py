@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from uuid import UUID
 
 from .. import events, failpoints, orm
@@ -54,6 +54,7 @@ class Courier:
         self._questions = Questions(settings, gate, self._subscribers, self._judge, self._note)
         self._results = Results(settings)
         self._sent: dict[Hashable, Work] = {}
+        self._starting: list[Sending] = []
         self._lost: Work | None = None
         self._lost_since = 0.0
         self._only: Sequence[UUID] = ()
@@ -115,6 +116,10 @@ class Courier:
 
     def _step(self) -> None:
         """Hear what has come in, write it down, and keep what is still in hand."""
+        if self._starting:
+            # All that was claimed at once: each by itself would be looked at by curl one by one as well.
+            self._target.start(self._starting)
+            self._starting = []
         if self._sent or self._questions.waiting:
             self._loop.wait(_WRITE if self._results else _LOOK)
         self._questions.hear()
@@ -148,13 +153,13 @@ class Courier:
             if not claimed:
                 return 0
             failpoints.hit("claimed")
-            logged = self._events.of({row.event_log_id for row in claimed})
-            subscribers = self._subscribers.of({row.event_match_id for row in claimed})
+            logged = self._events.of({row.event_key for row in claimed})
+            subscribers = self._subscribers.of({row.subscription_key for row in claimed})
             # An event that was purged by force takes its deliveries with it.
             works = [
-                Work(row, logged[row.event_log_id], subscribers[row.event_match_id])
+                Work(row, logged[row.event_key], subscribers[row.subscription_key])
                 for row in claimed
-                if row.event_log_id in logged
+                if row.event_key in logged
             ]
             if len(works) == 1 and works[0].delivery.starts:
                 self._lost, self._lost_since = works[0], time.monotonic()
@@ -232,30 +237,31 @@ class Courier:
         return (work.waited or unknown) and not work.delivery.starts and self._lanes.full(place)
 
     def _send(self, work: Work) -> None:
+        """Let it be sent with the next step."""
         delivery, subscriber = work.delivery, work.subscriber
-        failpoints.hit("sending", work.event.uuid)
+        failpoints.hit("sending", work.event.key)
         try:
             if subscriber.auth is None or subscriber.extensions is None:
                 raise ValueError("no JSON")
-            body = events.with_extensions(work.event.jsondata, subscriber.extensions).encode()
+            body = work.event.body
+            if subscriber.extensions:
+                body = events.with_extensions(body.decode(), subscriber.extensions).encode()
         except (TypeError, ValueError, Refused):
             self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
             return
         # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
-        key = delivery.uuid, delivery.lease
-        self._target.start(
-            [
-                Sending(
-                    key=key,
-                    url=subscriber.row.target_url,
-                    body=body,
-                    content_type=work.event.content_type,
-                    delivery=str(delivery.uuid),
-                    attempt=delivery.attempts + 1,
-                    replay=delivery.replay,
-                    auth=subscriber.auth,
-                )
-            ]
+        key = delivery.key, delivery.token
+        self._starting.append(
+            Sending(
+                key=key,
+                url=subscriber.row.target_url,
+                body=body,
+                content_type=work.event.content_type,
+                delivery=delivery.key,
+                attempt=delivery.attempts + 1,
+                replay=delivery.replay,
+                auth=subscriber.auth,
+            )
         )
         self._sent[key] = work
         self._lanes.sent(delivery.lane, subscriber.place)
@@ -278,7 +284,7 @@ class Courier:
         delivery = work.delivery
         attempt = delivery.attempts + 1 - delivery.attempts_before
         since = delivery.reopened or delivery.created
-        age = ((delivery.at or since) - since).total_seconds() + outcome.seconds
+        age = (delivery.at - since).total_seconds() + outcome.seconds
         delay = work.subscriber.policy.after(attempt, outcome, age=age)
         if delay is None or outcome.retry_after is None:
             return delay
@@ -324,16 +330,15 @@ class _Events:
     """The events that were read last; they never change."""
 
     def __init__(self) -> None:
-        self._known: dict[UUID, orm.EventLog] = {}
+        self._known: dict[str, orm.Payload] = {}
         self._bytes = 0
 
-    def of(self, uuids: Iterable[UUID]) -> dict[UUID, orm.EventLog]:
+    def of(self, keys: Set[str]) -> dict[str, orm.Payload]:
         """Give those that are there."""
-        wanted = set(uuids)
-        found = {uuid: self._known[uuid] for uuid in wanted if uuid in self._known}
-        missing = orm.EventLog.by_uuid(wanted - found.keys()) if wanted - found.keys() else {}
+        found = {key: self._known[key] for key in keys if key in self._known}
+        missing = orm.payloads(keys - found.keys()) if len(found) < len(keys) else {}
         if self._bytes > _KEPT:
             self._known, self._bytes = {}, 0
         self._known |= missing
-        self._bytes += sum(len(event.jsondata) for event in missing.values())
+        self._bytes += sum(len(event.body) for event in missing.values())
         return found | missing

@@ -270,8 +270,8 @@ class Lanes:
                 if not self._room_at(place, now) and name not in self._waiting:
                     self._waiting[name] = _Lane(None)
             page = orm.claim_page(self._choice(), room, self._delivery.lease, self._after, self._waiting)
-            for row in page.left:
-                self._waiting.setdefault(row.lane, _Lane(row.due))
+            for name, due in page.left.items():
+                self._waiting.setdefault(name, _Lane(due))
             self._after = page.seen_until - _LATE if page.whole else page.seen_until
             self.more = not page.whole
             claimed += page.claimed
@@ -283,20 +283,26 @@ class Lanes:
         """Say which rows of a page are claimed: of each target as many as it takes, unless its lane is to be asked."""
         now = self._clock()
 
-        def choose(rows: Sequence[orm.Claimed]) -> list[UUID]:
+        def choose(lanes: Sequence[str]) -> list[bool]:
             free: dict[str, int] = {}
-            chosen: list[UUID] = []
-            for row in rows:
-                if _is_own(row.lane):
-                    continue
-                place = self._place(row.lane)
-                left = free.setdefault(row.lane, self._room_at(place, now))
-                if left > 0 and not (place.half_open or self._delivery.target_rate):
-                    free[row.lane] = left - 1
-                    chosen.append(row.uuid)
+            chosen = []
+            for lane in lanes:
+                left = free.get(lane)
+                if left is None:
+                    left = free[lane] = self._takes(lane, now)
+                if left:
+                    free[lane] = left - 1
+                chosen.append(left > 0)
             return chosen
 
         return choose
+
+    def _takes(self, lane: str, now: float) -> int:
+        """Count what may be claimed from a lane among others: nothing from one that has to be asked by itself."""
+        if _is_own(lane):
+            return 0
+        place = self._place(lane)
+        return 0 if place.half_open or self._delivery.target_rate else max(0, self._room_at(place, now))
 
     def _claim_lanes(self, ready: Sequence[str], room: int) -> list[orm.Claimed]:
         """Claim from lanes, of each its share; one that has less is asked again when something is passed over."""

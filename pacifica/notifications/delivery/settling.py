@@ -12,6 +12,7 @@ from .. import failpoints, orm, owners
 from ..config import Settings
 from ..globals import OWN_TYPES
 from ..retry import Outcome
+from . import lines
 from .work import Result, Work
 
 LOG = logging.getLogger(__name__)
@@ -72,8 +73,7 @@ class Results:
             failing = self._record(results)
             self._held = []
             failpoints.hit("recorded")
-            for result in results:
-                _log(result.settlement)
+            lines.write(LOG, logging.INFO, _LINE, [_facts(result.settlement) for result in results])
             for found in failing:
                 self._act(found)
         return results
@@ -94,15 +94,15 @@ class Results:
         An event of our own counts for nobody: its failure would be told by another one, and so on.
         """
         attempted = [(result, outcome) for result in results if (outcome := result.settlement.outcome)]
-        reached = {result.work.subscriber.uuid for result, outcome in attempted if outcome.delivered}
+        reached = {result.work.subscriber.key for result, outcome in attempted if outcome.delivered}
         if reached:
             orm.EventMatch.succeeded(sorted(reached))
         failing = []
-        for result, outcome in sorted(attempted, key=lambda pair: pair[0].work.subscriber.uuid):
+        for result, outcome in sorted(attempted, key=lambda pair: pair[0].work.subscriber.key):
             subscriber = result.work.subscriber
             if result.disable:
                 failing.append(_Failing(subscriber.row, result.disable, tell=not is_own(result.work)))
-            elif not (outcome.delivered or subscriber.uuid in reached or is_own(result.work)):
+            elif not (outcome.delivered or subscriber.key in reached or is_own(result.work)):
                 failing += self._counted(subscriber.row, outcome)
         return failing
 
@@ -162,25 +162,22 @@ def of_the_target(outcome: Outcome) -> str:
 
 def is_own(work: Work) -> bool:
     """Tell whether a delivery is of an event of our own; such a one never causes another."""
-    return (work.event.type or "").startswith(OWN_TYPES)
+    return work.event.type.startswith(OWN_TYPES)
 
 
-def _log(settlement: orm.Settlement) -> None:
-    """Write one line about an attempt, or about what was decided without one."""
-    delivery, outcome = settlement.delivery, settlement.outcome
-    LOG.info(
-        "%s delivery=%s event=%s subscription=%s state=%s attempt=%s status=%s failure=%s seconds=%.3f delay=%s"
-        " policy=%s reason=%r",
-        "delivery.attempted" if outcome else "delivery.decided",
-        delivery.uuid,
-        delivery.event_log_id,
-        delivery.event_match_id,
-        settlement.state,
-        settlement.attempt,
-        outcome.status if outcome else None,
-        outcome.failure if outcome else None,
-        outcome.seconds if outcome else 0.0,
-        settlement.delay,
-        settlement.policy_status,
-        settlement.reason,
-    )
+#: A line about an attempt, or about what was decided without one.
+_LINE = (
+    "%s delivery=%s event=%s subscription=%s state=%s attempt=%s status=%s failure=%s seconds=%.3f delay=%s policy=%s"
+    " reason=%r"
+)
+
+
+def _facts(settlement: orm.Settlement) -> tuple[object, ...]:
+    """Give what stands in the line about a settlement."""
+    delivery, state, reason, delay, outcome, policy_status = settlement
+    keys = delivery.key, delivery.event_key, delivery.subscription_key
+    if outcome is None:
+        return "delivery.decided", *keys, state, delivery.attempts, None, None, 0.0, delay, policy_status, reason
+    status, failure, seconds, _answer, _pause = outcome
+    attempt = delivery.attempts + 1
+    return "delivery.attempted", *keys, state, attempt, status, failure, seconds, delay, policy_status, reason

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from .. import orm, retry, subscriptions
@@ -19,21 +19,17 @@ _REMEMBERED = 20000
 class Subscriber:
     """A subscription, and what is read from its columns once: where its deliveries queue, and where they go.
 
-    ``auth`` or ``extensions`` is None where an old row has a text that can't be used.
+    ``key`` is its uuid as it is written. ``auth`` or ``extensions`` is None where an old row has a text that can't be
+    used.
     """
 
     row: orm.EventMatch
+    key: str
     lane: str
     place: str
     policy: Schedule | Exponential
     auth: Mapping[str, Any] | None
     extensions: Mapping[str, Any] | None
-
-    @property
-    def uuid(self) -> UUID:
-        """Give its uuid."""
-        found: UUID = self.row.uuid
-        return found
 
 
 class Subscribers:
@@ -42,26 +38,28 @@ class Subscribers:
     def __init__(self, settings: Settings) -> None:
         """Know none yet."""
         self._schedule = Schedule(settings.delivery.retry_schedule, settings.delivery.jitter)
-        self._known: dict[UUID, Subscriber] = {}
+        self._known: dict[str, Subscriber] = {}
 
-    def of(self, uuids: Iterable[UUID]) -> dict[UUID, Subscriber]:
-        """Give those with these uuids."""
-        revisions = orm.EventMatch.revisions(uuids)
-        changed = [uuid for uuid, revision in revisions.items() if self._revision(uuid) != revision]
+    def of(self, keys: Collection[str]) -> dict[str, Subscriber]:
+        """Give those with these keys."""
+        revisions = orm.EventMatch.revisions(keys)
+        changed = [key for key, revision in revisions.items() if self._revision(key) != revision]
         if len(self._known) > _REMEMBERED:
             self._known.clear()
             changed = list(revisions)
-        for uuid, row in orm.EventMatch.by_uuid(changed).items() if changed else ():
-            self._known[uuid] = self._read(row)
-        return {uuid: self._known[uuid] for uuid in revisions}
+        for row in orm.EventMatch.by_uuid(map(UUID, changed)).values() if changed else ():
+            subscriber = self._read(row)
+            self._known[subscriber.key] = subscriber
+        return {key: self._known[key] for key in revisions}
 
-    def _revision(self, uuid: UUID) -> int | None:
-        known = self._known.get(uuid)
+    def _revision(self, key: str) -> int | None:
+        known = self._known.get(key)
         return known.row.revision if known else None
 
     def _read(self, row: orm.EventMatch) -> Subscriber:
         return Subscriber(
             row,
+            str(row.uuid),
             row.lane,
             subscriptions.place(row.target_url),
             retry.policy(_usable(row, "retry_values"), self._schedule),
@@ -83,7 +81,7 @@ class Work:
     """A claimed delivery with its event and its subscription; ``waited`` once it has waited for the gate."""
 
     delivery: orm.Claimed
-    event: orm.EventLog
+    event: orm.Payload
     subscriber: Subscriber
     policy_status: int | None = None
     waited: bool = False
@@ -94,8 +92,7 @@ class Work:
         return self.event.uuid, self.subscriber.row.user
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What came of a delivery, not yet written; ``disable`` says why its subscription is to be disabled."""
 
     work: Work

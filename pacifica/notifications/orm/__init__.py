@@ -6,7 +6,7 @@ from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove, warn
-from .claimed import Claimed
+from .claimed import Claimed, Payload, payloads
 from .claiming import (
     Choice,
     Page,
@@ -19,11 +19,12 @@ from .claiming import (
 )
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
 from .eventlog import EventLog, NewEvent, Stored
-from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
+from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
+from .settling import Settlement
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .targetstate import TargetState
 from .worker import Worker
@@ -45,6 +46,7 @@ __all__ = [
     "OperationalError",
     "OrmSync",
     "Page",
+    "Payload",
     "Purge",
     "Question",
     "Selection",
@@ -68,6 +70,7 @@ __all__ = [
     "listed",
     "lost_often",
     "now",
+    "payloads",
     "remove",
     "reopen",
     "repeated",

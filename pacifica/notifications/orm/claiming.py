@@ -5,52 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID, uuid4
 
-import peewee
-
 from .claimed import Claimed
-from .database import dialect, locking, now, repeated, skipping, transaction
+from .database import dialect, locking, now, repeated, transaction
 from .eventlog import EventLog
 from .eventlogmatch import EventLogMatch
 from .eventmatch import EventMatch
-from .statements import keys, marks, rows, run
+from .statements import keys, marks, run
 from .targetstate import allowed, later
 
 #: Names of lanes that a statement leaves out at most.
 LEFT_OUT = 2000
 
-
 _ROW = EventLogMatch
-_COLUMNS = (
-    _ROW.uuid,
-    _ROW.event_log,
-    _ROW.event_match,
-    _ROW.lane,
-    _ROW.attempts,
-    _ROW.attempts_before,
-    _ROW.replay,
-    _ROW.created,
-    _ROW.starts,
-    _ROW.next_attempt_at,
-    _ROW.reopened,
-)
+_DUE = attrgetter("due")
+#: What stands beside the three keys of a row, in the order in which ``Claimed`` has it; the time of the claim is next.
+_COLUMNS = "lane, attempts, attempts_before, replay, created, starts, next_attempt_at, reopened"
 
-_SELECT = f"SELECT {', '.join(field.column_name for field in _COLUMNS)} FROM {_ROW._meta.table_name} WHERE "  # noqa: S608 - of our own words
-
-#: Says which of the rows that are due, oldest first, are to be claimed; it may be asked more than once.
-Choice = Callable[[Sequence[Claimed]], Collection[UUID]]
+#: Says which of the rows that are due are to be claimed, by their lanes, the longest due first.
+Choice = Callable[[Sequence[str]], Sequence[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a look at the rows that are due gave: the claimed ones, those left, and until when it has seen them all.
+    """What a look at the rows that are due gave: the claimed ones, and of the lanes of those left since when.
 
-    ``whole`` tells that there was nothing behind it.
+    It has seen all that became due until ``seen_until``; ``whole`` tells that there was nothing behind it.
     """
 
     claimed: Sequence[Claimed]
-    left: Sequence[Claimed]
+    left: Mapping[str, datetime]
     seen_until: datetime
     whole: bool
 
@@ -69,35 +55,12 @@ def claim_page(
     # Before the look: what becomes due behind it is found by the next.
     at = now()
     seen, claimed = _claim_page(where, [*parameters, limit], choice, lease)
-    taken = {row.uuid for row in claimed}
-    seen_until = seen[-1].due if seen else at
-    return Page(claimed, [row for row in seen if row.uuid not in taken], seen_until, len(seen) < limit)
-
-
-@repeated
-def claim_lanes(wanted: Mapping[str, tuple[int, datetime | None]], lease: float) -> list[Claimed]:
-    """Claim the longest due of several lanes: of each at most so many, of those that became due since a time.
-
-    What a worker had that was lost is left out.
-    """
-    with transaction():
-        found: list[Claimed] = []
-        for lane, (limit, since) in wanted.items():
-            where, parameters = _due_in("lane = ? AND ", since)
-            found += _rows(where, [lane, *parameters, limit])
-        return _lease(found, lease)
-
-
-def _due_in(lane: str, since: datetime | None) -> tuple[str, list[object]]:
-    """Give the condition for what is due, was not lost with its worker, and became due since a time."""
-    where = f"{lane}starts = 0 AND next_attempt_at <= {_moment()}"
-    return (f"{where} AND next_attempt_at >= ?", [since]) if since else (where, [])
-
-
-def _rows(where: str, parameters: Sequence[object]) -> list[Claimed]:
-    """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most."""
-    text = f"{_SELECT}{where} ORDER BY next_attempt_at LIMIT ? {dialect().skip_locked}"
-    return [Claimed(*row) for row in rows(run(text, parameters), _COLUMNS)]
+    taken = {row.key for row in claimed}
+    left: dict[str, datetime] = {}
+    for row in seen:
+        if row.key not in taken:
+            left.setdefault(row.lane, row.due)
+    return Page(claimed, left, seen[-1].due if seen else at, len(seen) < limit)
 
 
 @repeated
@@ -105,13 +68,51 @@ def _claim_page(
     where: str, parameters: Sequence[object], choice: Choice, lease: float
 ) -> tuple[list[Claimed], list[Claimed]]:
     """Give the rows that were seen and those that were claimed, in one short transaction."""
-    table = _ROW._meta.table_name
-    if dialect().look_first and not run(f"SELECT 1 FROM {table} WHERE {where} LIMIT ?", parameters).fetchall():  # noqa: S608 - of our own words
+    if _in_vain(where, parameters):
         return [], []
     with transaction():
-        seen = _rows(where, parameters)
-        chosen = set(choice(seen))
-        return seen, _lease([row for row in seen if row.uuid in chosen], lease)
+        seen = _locked(where, parameters)
+        if not seen:
+            return [], []
+        chosen = choice([row.lane for row in seen])
+        return seen, _lease([row for row, is_chosen in zip(seen, chosen, strict=True) if is_chosen], lease)
+
+
+@repeated
+def claim_lanes(wanted: Mapping[str, tuple[int, datetime | None]], lease: float) -> list[Claimed]:
+    """Claim the longest due of several lanes: of each at most so many, of those that became due since a time.
+
+    They are given in the order in which they became due. What a worker had that was lost is left out.
+    """
+    if dialect().at_once:
+        # A LATERAL part is run for each lane with the numbers of that lane.
+        values = ", ".join(["(?, ?::bigint, ?::timestamp)"] * len(wanted))
+        due = f"lane = wanted.name AND {_due_in('', None)[0]}"
+        found = (
+            f"SELECT uuid, next_attempt_at FROM (VALUES {values}) AS wanted(name, most, since)"  # noqa: S608 - of our own words
+            " CROSS JOIN LATERAL (SELECT uuid, next_attempt_at FROM eventlogmatch"
+            f" WHERE {due} AND next_attempt_at >= coalesce(wanted.since, '-infinity')"
+            " ORDER BY next_attempt_at LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due"
+        )
+        return _claim_at_once(
+            found, [part for name, (most, since) in wanted.items() for part in (name, most, since)], lease
+        )
+    with transaction():
+        rows: list[Claimed] = []
+        for lane, (limit, since) in wanted.items():
+            where, parameters = _due_in("lane = ? AND ", since)
+            rows += _locked(where, [lane, *parameters, limit])
+        return _lease(sorted(rows, key=_DUE), lease)
+
+
+def _due_in(lane: str, since: datetime | None) -> tuple[str, list[object]]:
+    """Give the condition for what is due, was not lost with its worker, and became due since a time."""
+    where = f"{lane}starts = 0 AND {_is_due()}"
+    return (f"{where} AND next_attempt_at >= ?", [since]) if since else (where, [])
+
+
+def _is_due() -> str:
+    return f"next_attempt_at <= {_moment()}"
 
 
 def _moment() -> str:
@@ -119,59 +120,100 @@ def _moment() -> str:
     return f"(SELECT {dialect().clock})"
 
 
-def _is_due() -> peewee.Expression:
-    return _ROW.next_attempt_at <= peewee.SQL(_moment())
-
-
 def claim_lost(lease: float, below: int | None = None, without: Collection[str] = ()) -> Claimed | None:
     """Claim one delivery that a worker had which was lost, if it was lost ``below`` so many times.
 
     Lanes named in ``without`` are left out.
     """
-    lost = (_ROW.starts > 0) & _is_due()
+    where, parameters = f"starts > 0 AND {_is_due()}", list[object]()
     if below is not None:
-        lost &= _ROW.starts < below
+        where, parameters = f"{where} AND starts < ?", [below]
     if without:
-        lost &= _ROW.lane.not_in(list(without)[:LEFT_OUT])
-    claimed = _claim(lost, 1, lease)
+        left_out = list(without)[:LEFT_OUT]
+        where, parameters = f"{where} AND lane NOT IN ({marks(left_out)})", [*parameters, *left_out]
+    claimed = _claim(where, [*parameters, 1], lease)
     return claimed[0] if claimed else None
 
 
 def lost_often(starts: int) -> bool:
     """Tell whether a delivery is due that was lost with its worker at least so many times."""
-    return _ROW.select(_ROW.uuid).where((_ROW.starts >= starts) & _is_due()).exists()
+    return not _nothing(f"starts >= ? AND {_is_due()}", [starts, 1])
 
 
 def claim_due(limit: int, lease: float, events: Sequence[UUID] = ()) -> list[Claimed]:
     """Claim what is due, of these ``events`` if given, whatever its target or its subscription allows."""
-    due = _is_due()
-    if events:
-        due &= _ROW.event_log.in_(list(events))
-    return _claim(due, limit, lease)
+    where, theirs = _is_due(), keys(map(str, events))
+    if theirs:
+        where = f"{where} AND event_log_id IN ({marks(theirs)})"
+    return _claim(where, [*theirs, limit], lease)
 
 
 @repeated
-def _claim(due: peewee.Expression, limit: int, lease: float) -> list[Claimed]:
-    """Claim what a condition holds for, the longest due first, in one short transaction."""
-    wanted = _ROW.select(*_COLUMNS).where(due).order_by(_ROW.next_attempt_at).limit(limit)
-    if dialect().look_first and not wanted.exists():
+def _claim(where: str, parameters: Sequence[object], lease: float) -> list[Claimed]:
+    """Claim what a condition holds for, the longest due first; the last parameter is how many at most."""
+    if dialect().at_once:
+        found = (
+            f"SELECT uuid, next_attempt_at FROM eventlogmatch WHERE {where}"  # noqa: S608 - of our own words
+            " ORDER BY next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED"
+        )
+        return _claim_at_once(found, parameters, lease)
+    if _in_vain(where, parameters):
         return []
     with transaction():
-        return _lease([Claimed(*row) for row in skipping(wanted).tuples()], lease)
+        return _lease(_locked(where, parameters), lease)
 
 
-def _lease(claimed: Sequence[Claimed], lease: float) -> list[Claimed]:
-    """Write a new lease into rows that are locked."""
-    if not claimed:
-        return []
-    token, at = uuid4(), now()
-    uuids = keys(_ROW.uuid, [row.uuid for row in claimed])
-    run(
-        f"UPDATE {_ROW._meta.table_name} SET lease = ?, next_attempt_at = ?, starts = starts + 1"  # noqa: S608 - of our own words
-        f" WHERE uuid IN ({marks(uuids)})",
-        [*keys(_ROW.lease, [token]), at + timedelta(seconds=lease), *uuids],
+def _in_vain(where: str, parameters: Sequence[object]) -> bool:
+    """Tell that there is nothing to claim, where looking first is cheaper."""
+    return dialect().look_first and _nothing(where, parameters)
+
+
+def _nothing(where: str, parameters: Sequence[object]) -> bool:
+    return not run(f"SELECT 1 FROM eventlogmatch WHERE {where} LIMIT ?", parameters).fetchall()  # noqa: S608 - of our own words
+
+
+def _claim_at_once(found: str, parameters: Sequence[object], lease: float) -> list[Claimed]:
+    """Claim what a query gives, and locks, in one statement, which is a transaction of its own.
+
+    MATERIALIZED, so that the query is run once whatever the plan: a second time it would lock other rows.
+    """
+    token = str(uuid4())
+    cursor = run(
+        f"WITH found AS MATERIALIZED ({found}), clock AS MATERIALIZED (SELECT {dialect().clock} AS at)"  # noqa: S608 - of our own words
+        " UPDATE eventlogmatch AS claimed SET lease = ?, starts = starts + 1,"
+        " next_attempt_at = clock.at + make_interval(secs => ?)"
+        " FROM found CROSS JOIN clock WHERE claimed.uuid = found.uuid"
+        " RETURNING claimed.uuid::text, event_log_id::text, event_match_id::text, lane, attempts, attempts_before,"
+        " replay, created, starts - 1, found.next_attempt_at, reopened, clock.at",
+        [*parameters, token, lease],
     )
-    return [row._replace(lease=token, at=at) for row in claimed]
+    return sorted((Claimed._make((*row, token)) for row in cursor.fetchall()), key=_DUE)
+
+
+def _locked(where: str, parameters: Sequence[object], lock: str | None = None) -> list[Claimed]:
+    """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most."""
+    ours = dialect()
+    uuids = ", ".join(map(ours.written, ("uuid", "event_log_id", "event_match_id")))
+    cursor = run(
+        f"SELECT {uuids}, {_COLUMNS}, {_moment()} FROM eventlogmatch WHERE {where}"  # noqa: S608 - of our own words
+        f" ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
+        parameters,
+    )
+    moment = ours.moment
+    return [Claimed._make((*row[:7], moment(row[7]), row[8], *map(moment, row[9:]), "")) for row in cursor.fetchall()]
+
+
+def _lease(rows: Sequence[Claimed], lease: float) -> list[Claimed]:
+    """Write a new lease into rows that are locked."""
+    if not rows:
+        return []
+    token, uuids = str(uuid4()), keys(row.key for row in rows)
+    run(
+        f"UPDATE eventlogmatch SET lease = ?, next_attempt_at = ?, starts = starts + 1"  # noqa: S608 - of our own words
+        f" WHERE uuid IN ({marks(uuids)})",
+        [dialect().key(token), rows[0].at + timedelta(seconds=lease), *uuids],
+    )
+    return [row._replace(token=token) for row in rows]
 
 
 @repeated
@@ -185,54 +227,59 @@ def claim_limited(subscription: UUID, limit: int, lease: float) -> tuple[list[Cl
         row = locking(EventMatch.select().where(EventMatch.uuid == subscription)).get_or_none()
         if row is None:
             return [], False
-        at, lane = now(), _ROW.lane == str(subscription)
+        at, lane = now(), str(subscription)
         if row.disabled is not None or row.deleted is not None:
             # Made by a router that read it before; whoever has them in hand ends or holds them.
-            over = _lease([Claimed(*each) for each in skipping(_due(lane, at, limit)).tuples()], lease)
+            over = _lease(_due(lane, at, limit), lease)
             return over, len(over) == limit
         room = min(limit, _room(row, lane, at))
         if room <= 0:
             return [], True
-        wanted = _head(lane, at) if row.ordered else _due(lane, at, room)
-        if wanted is None:
-            return [], _ROW.select(_ROW.uuid).where(lane & _ROW.next_attempt_at.is_null(False)).exists()
-        claimed = _lease([Claimed(*each) for each in locking(wanted).tuples()], lease)
+        found = _head(lane, at) if row.ordered else _due(lane, at, room, _WAITING)
+        if found is None:
+            waits = _ROW.select(_ROW.uuid).where((_ROW.lane == lane) & _ROW.next_attempt_at.is_null(False))
+            return [], waits.exists()
+        claimed = _lease(found, lease)
         if claimed and "rate" in row.limit_values:
             paced = later(row.paced_until, at, row.limit_values["rate"], len(claimed))
             EventMatch.update(paced_until=paced).where(EventMatch.uuid == subscription).execute()
     return claimed, row.ordered or len(claimed) == room
 
 
-def _room(row: EventMatch, lane: peewee.Expression, at: datetime) -> int:
+def _room(row: EventMatch, lane: str, at: datetime) -> int:
     """Count what the limits of a subscription leave."""
     limits, room = row.limit_values, 1 if row.ordered else LEFT_OUT
     if "in_flight" in limits:
-        in_flight = lane & (_ROW.next_attempt_at > at) & _ROW.lease.is_null(False)
+        in_flight = (_ROW.lane == lane) & (_ROW.next_attempt_at > at) & _ROW.lease.is_null(False)
         room = min(room, int(limits["in_flight"]) - _ROW.select().where(in_flight).count())
     if "rate" in limits:
         room = min(room, allowed(row.paced_until, at, limits["rate"]))
     return room
 
 
-def _due(lane: peewee.Expression, at: datetime, room: int) -> peewee.ModelSelect:
-    due = lane & (_ROW.next_attempt_at <= at) & (_ROW.starts == 0)
-    return _ROW.select(*_COLUMNS).where(due).order_by(_ROW.next_attempt_at).limit(room)
+#: Locks rows, and waits for those that somebody else has locked.
+_WAITING = "FOR UPDATE"
 
 
-def _head(lane: peewee.Expression, at: datetime) -> peewee.ModelSelect | None:
-    """Find the unfinished delivery of the event that was accepted first, if it is due.
+def _due(lane: str, at: datetime, room: int, lock: str | None = None) -> list[Claimed]:
+    where = "lane = ? AND starts = 0 AND next_attempt_at <= ?"
+    return _locked(where, [lane, at, room], lock if dialect().skip_locked else None)
+
+
+def _head(lane: str, at: datetime) -> list[Claimed] | None:
+    """Lock the unfinished delivery of the event that was accepted first, if it is due.
 
     An event that was accepted earlier and is not routed yet may have one as well: that is waited for.
     """
     first = (
         _ROW.select(_ROW.uuid, _ROW.accepted, _ROW.next_attempt_at, _ROW.starts)
-        .where(lane & _ROW.accepted.is_null(False))
+        .where((_ROW.lane == lane) & _ROW.accepted.is_null(False))
         .order_by(_ROW.accepted, _ROW.uuid)
         .get_or_none()
     )
     if first is None:
         # As it was matched before the subscription wanted an order.
-        return _due(lane, at, 1)
+        return _due(lane, at, 1, _WAITING)
     if first.next_attempt_at is None or first.next_attempt_at > at or first.starts:
         return None
     earlier = EventLog.select(EventLog.uuid).where(
@@ -240,4 +287,6 @@ def _head(lane: peewee.Expression, at: datetime) -> peewee.ModelSelect | None:
     )
     if earlier.exists():
         return None
-    return _ROW.select(*_COLUMNS).where((_ROW.uuid == first.uuid) & (_ROW.starts == 0) & (_ROW.next_attempt_at <= at))
+    lock = _WAITING if dialect().skip_locked else None
+    where = "uuid = ? AND starts = 0 AND next_attempt_at <= ?"
+    return _locked(where, [*keys([str(first.uuid)]), at, 1], lock)

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import peewee
 
-from ..retry import Outcome, State
+from ..retry import State
 from .base import BaseModel
 from .claimed import Claimed
-from .database import clock, dialect, now, repeated
+from .database import clock, now, repeated
 from .eventlog import EventLog
 from .eventmatch import EventMatch
 from .insertion import Insertion
-from .statements import keys, marks, rows, run
-
-#: Characters of a target's answer that are kept, where a setting says so.
-KEPT_ANSWER = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a claimed delivery came to, to be written where its lease is still ours.
-
-    ``delay`` is in seconds and only for ``pending``; without it the delivery is held until its subscription revives.
-    """
-
-    delivery: Claimed
-    state: State
-    reason: str
-    delay: float | None = None
-    outcome: Outcome | None = None
-    policy_status: int | None = None
-
-    @property
-    def attempt(self) -> int:
-        """Give the number of the attempt that was made, or of the last one if none was."""
-        return int(self.delivery.attempts) + (self.outcome is not None)
+from .settling import Settlement, settle
 
 
 class EventLogMatch(BaseModel):
@@ -111,9 +87,9 @@ class EventLogMatch(BaseModel):
     @repeated
     def renew(cls, deliveries: Sequence[Claimed], lease: float) -> None:
         """Hold claimed deliveries for another ``lease`` seconds, those that nobody else has by now."""
-        claims: dict[UUID | None, list[UUID]] = {}
+        claims: dict[str, list[str]] = {}
         for delivery in deliveries:
-            claims.setdefault(delivery.lease, []).append(delivery.uuid)
+            claims.setdefault(delivery.token, []).append(delivery.key)
         for token, uuids in claims.items():
             cls.update(next_attempt_at=now() + timedelta(seconds=lease)).where(
                 cls.uuid.in_(uuids) & (cls.lease == token) & cls.next_attempt_at.is_null(False)
@@ -126,28 +102,7 @@ class EventLogMatch(BaseModel):
         A delivery whose lease is somebody else's by now keeps its state; its attempt is on record all the same. One
         that was purged meanwhile is passed over.
         """
-        ordered = sorted(settlements, key=lambda settlement: settlement.delivery.uuid)
-        at = now()
-        if not ordered:
-            return
-        table, uuids = cls._meta.table_name, keys(cls.uuid, [each.delivery.uuid for each in ordered])
-        lock = "FOR UPDATE" if dialect().skip_locked else ""
-        # Locked, also those that are somebody else's: nobody removes one before its attempt is written.
-        found = run(f"SELECT uuid FROM {table} WHERE uuid IN ({marks(uuids)}) ORDER BY uuid {lock}", uuids)  # noqa: S608 - of our own words
-        there = {uuid for (uuid,) in rows(found, [cls.uuid])}
-        # Most of them come to the same.
-        alike: dict[tuple[UUID | None, tuple[tuple[str, object], ...]], list[UUID]] = {}
-        for settlement in ordered:
-            key = settlement.delivery.lease, tuple(_columns(settlement, at).items())
-            alike.setdefault(key, []).append(settlement.delivery.uuid)
-        for (lease, columns), theirs in alike.items():
-            written = ", ".join(f"{name} = ?" for name, _value in columns)
-            mine = keys(cls.uuid, theirs)
-            run(
-                f"UPDATE {table} SET {written} WHERE lease = ? AND uuid IN ({marks(mine)})",  # noqa: S608 - of our own words
-                [*(value for _name, value in columns), *keys(cls.lease, [lease]), *mine],
-            )
-        DeliveryAttempt.add((each for each in ordered if each.delivery.uuid in there), at, keep_answer)
+        settle(settlements, keep_answer)
 
     @classmethod
     def hold(cls, subscription: UUID) -> None:
@@ -282,33 +237,6 @@ class EventLogMatch(BaseModel):
         return list(cls.select().where(cls.event_log.in_(list(uuids))).order_by(cls.created, cls.replay, cls.uuid))
 
 
-def _columns(settlement: Settlement, at: datetime) -> dict[str, object]:
-    """Give the columns that a settlement writes."""
-    pending = settlement.state is State.PENDING
-    due = at + timedelta(seconds=settlement.delay) if pending and settlement.delay is not None else None
-    written: dict[str, object] = {
-        "state": settlement.state,
-        "reason": settlement.reason,
-        "attempts": settlement.attempt,
-        "finished": None if pending else at,
-        "next_attempt_at": due,
-        "lease": None,
-        "starts": 0,
-    }
-    if not pending:
-        written["accepted"] = None
-    if settlement.policy_status is not None:
-        written["policy_status_code"] = settlement.policy_status
-    if settlement.outcome is not None:
-        written["target_status_code"] = settlement.outcome.status
-    return written
-
-
-def _shown(answer: bytes) -> str | None:
-    """Give the beginning of an answer as text that every database takes."""
-    return answer[:KEPT_ANSWER].decode("utf-8", "replace").replace("\0", "\ufffd") or None
-
-
 class DeliveryAttempt(BaseModel):
     """One try to send a delivery: when, how long in seconds, and its status or why there was none."""
 
@@ -320,25 +248,6 @@ class DeliveryAttempt(BaseModel):
     status = peewee.IntegerField(null=True)
     failure = peewee.CharField(max_length=16, null=True)
     answer = peewee.TextField(null=True)
-
-    @classmethod
-    def add(cls, settlements: Iterable[Settlement], at: datetime, keep_answer: bool) -> None:
-        """Record the attempts of these settlements, which ended at ``at``, on request with what was answered."""
-        rows = [
-            {
-                "delivery": settlement.delivery.uuid,
-                "attempt": settlement.attempt,
-                "started": at - timedelta(seconds=outcome.seconds),
-                "seconds": outcome.seconds,
-                "status": outcome.status,
-                "failure": outcome.failure,
-                "answer": _shown(outcome.answer) if keep_answer else None,
-            }
-            for settlement in settlements
-            if (outcome := settlement.outcome) is not None
-        ]
-        for part in peewee.chunked(rows, 100):
-            _ATTEMPTS.missing(list(part))
 
     @classmethod
     def of_deliveries(cls, uuids: Iterable[UUID]) -> list[DeliveryAttempt]:
@@ -361,7 +270,4 @@ _DELIVERIES = Insertion(
         "accepted",
     ),
     now=("created", "next_attempt_at"),
-)
-_ATTEMPTS = Insertion(
-    DeliveryAttempt, ("delivery", "attempt", "started", "seconds", "status", "failure", "answer"), now=()
 )

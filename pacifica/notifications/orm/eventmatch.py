@@ -13,7 +13,8 @@ import peewee
 from ..members import VERSION
 from ..subscriptions import masked, place
 from .base import BaseModel, plain
-from .database import now, repeated, transaction
+from .database import dialect, now, repeated, transaction
+from .statements import keys, marks, run
 
 #: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -169,14 +170,22 @@ class EventMatch(BaseModel):
         return {row.uuid: row for row in cls.select().where(cls.uuid.in_(list(uuids)))}
 
     @classmethod
-    def revisions(cls, uuids: Iterable[UUID]) -> dict[UUID, int]:
-        """Give the number of the last change of each of these."""
-        return dict(cls.select(cls.uuid, cls.revision).where(cls.uuid.in_(list(uuids))).tuples())
+    def revisions(cls, uuids: Iterable[str]) -> dict[str, int]:
+        """Give the number of the last change of each of these, all of them by their uuids as they are written."""
+        wanted = keys(uuids)
+        uuid = dialect().written("uuid")
+        found = run(f"SELECT {uuid}, revision FROM eventmatch WHERE uuid IN ({marks(wanted)})", wanted)  # noqa: S608 - of our own words
+        return dict(found.fetchall())
 
     @classmethod
-    def succeeded(cls, uuids: Iterable[UUID]) -> None:
+    def succeeded(cls, uuids: Iterable[UUID | str]) -> None:
         """Forget the failures of subscriptions that a delivery reached."""
-        cls.update(**NO_FAILURES).where(cls.uuid.in_(list(uuids)) & cls.failing_since.is_null(False)).execute()
+        reached = keys(map(str, uuids))
+        run(
+            "UPDATE eventmatch SET failing_since = NULL, failures = 0, warned = NULL"  # noqa: S608 - of our own words
+            f" WHERE uuid IN ({marks(reached)}) AND failing_since IS NOT NULL",
+            reached,
+        )
 
     @classmethod
     def failed(cls, uuid: UUID, at: datetime) -> tuple[datetime, int]:

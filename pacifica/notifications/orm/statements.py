@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import peewee
-
-from .database import DB
+from .database import DB, dialect
 
 
 def run(text: str, parameters: Sequence[object] = ()) -> Any:
@@ -20,13 +18,6 @@ def marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def rows(cursor: Any, fields: Sequence[peewee.Field]) -> Iterator[list[Any]]:
-    """Give the rows of a cursor with their columns' values as their fields have them."""
-    readers = [field.python_value for field in fields]
-    for row in cursor.fetchall():
-        yield [read(value) for read, value in zip(readers, row, strict=True)]
-
-
-def keys(field: peewee.Field, values: Iterable[object]) -> list[Any]:
-    """Give values as a column holds them."""
-    return [field.db_value(value) for value in values]
+def keys(texts: Iterable[str]) -> list[str]:
+    """Give UUIDs, as they are written, as parameters for columns that hold some."""
+    return [dialect().key(text) for text in texts]

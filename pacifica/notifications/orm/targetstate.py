@@ -11,6 +11,7 @@ import peewee
 from ..config import Delivery
 from .base import BaseModel
 from .database import insert_missing, locking, now, repeated, transaction
+from .statements import marks, run
 
 
 class TargetState(BaseModel):
@@ -67,9 +68,13 @@ class TargetState(BaseModel):
 
         One that asked to be left alone for a time still is.
         """
-        known = cls.place.in_(list(places))
-        cls.update(failures=0, opened=0, open_until=None, reason=None).where(known & (cls.opened > 0)).execute()
-        cls.update(failures=0).where(known & (cls.failures > 0)).execute()
+        # The order of assignments matters to MariaDB, which uses what it has just assigned.
+        run(
+            "UPDATE targetstate SET open_until = CASE WHEN opened > 0 THEN NULL ELSE open_until END,"  # noqa: S608 - of our own words
+            " reason = CASE WHEN opened > 0 THEN NULL ELSE reason END, failures = 0, opened = 0"
+            f" WHERE place IN ({marks(places)}) AND (opened > 0 OR failures > 0)",
+            places,
+        )
 
     @classmethod
     def failed(cls, place: str, failures: int, hold: float | None, delivery: Delivery) -> datetime | None:

@@ -17,6 +17,8 @@ from .silence import SILENCE
 DB = peewee.DatabaseProxy()
 
 
+#: Where the parts of a UUID begin in its 32 digits, counted from 1, and how long they are.
+PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 #: Seconds for which a connection that was given back counts as alive without being asked.
 FRESH = 1.0
 #: Seconds that a new connection may take.
@@ -82,6 +84,8 @@ class Dialect:
     table_settings: Sequence[str] = ()
     #: What the threads of one process queue at before they write.
     turn: AbstractContextManager[Any] = nullcontext()
+    #: Whether rows can be found, written and given in one statement, whose parts see the same rows.
+    at_once = False
     #: Whether looking before claiming is cheaper than claiming nothing.
     look_first = False
     #: Which rights a change of tables needs.
@@ -98,6 +102,18 @@ class Dialect:
     def connect(self) -> bool:
         """Open this thread's connection; False if it is open already."""
         return bool(DB.connect(reuse_if_open=True))
+
+    def written(self, column: str) -> str:
+        """Give an expression for a column with UUIDs that gives them as they are written, as texts."""
+        raise NotImplementedError
+
+    def key(self, written: str) -> str:
+        """Give a UUID, as it is written, as a parameter for such a column: without its dashes."""
+        return written.replace("-", "")
+
+    def moment(self, value: Any) -> Any:
+        """Give a time that a statement of ours gave."""
+        return value
 
     def limit(self, seconds: float | None) -> None:
         """Say how long the statements of this thread's connection may take; None: as long as they take."""

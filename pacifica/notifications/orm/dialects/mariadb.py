@@ -14,7 +14,7 @@ from playhouse import pool
 
 from ...config import Settings, require_driver
 from ...errors import ConfigError
-from .base import CONNECTING, DB, GRACE, Dialect, Rested
+from .base import CONNECTING, DB, GRACE, PARTS, Dialect, Rested
 
 #: The first version with SKIP LOCKED.
 _OLDEST = (10, 6)
@@ -157,6 +157,11 @@ class Mariadb(Dialect):
         )
         made.limit = self.timeout
         return made
+
+    def written(self, column: str) -> str:
+        """Put in the dashes, which are not stored."""
+        parts = (f"SUBSTR({column}, {start}, {length})" for start, length in PARTS)
+        return f"CONCAT_WS('-', {', '.join(parts)})"
 
     def limit(self, seconds: float | None) -> None:
         """Limit the server, and how long it is waited for."""

@@ -55,6 +55,7 @@ class Postgresql(Dialect):
         " GRANT CREATE ON SCHEMA public TO that user"
     )
     in_vain = _IN_VAIN
+    at_once = True
     #: Key of the advisory lock that a change of tables holds; any number that no other application uses.
     lock = 0x70616369
 
@@ -83,6 +84,14 @@ class Postgresql(Dialect):
         # Not as options of the connection, which poolers between refuse; an operator's own are left alone.
         made.limits = self.timeout, "options" not in parameters
         return made
+
+    def written(self, column: str) -> str:
+        """Let the server write it: the driver makes objects of what it knows to be a UUID."""
+        return f"{column}::text"
+
+    def key(self, written: str) -> str:
+        """Give it as it is."""
+        return written
 
     def limit(self, seconds: float | None) -> None:
         """Limit the server, and how long it is waited for."""

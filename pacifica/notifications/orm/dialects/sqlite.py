@@ -16,7 +16,7 @@ from playhouse import pool
 
 from ...config import Settings
 from ...errors import ConfigError
-from .base import DB, Dialect
+from .base import DB, PARTS, Dialect
 from .turn import Turn
 
 
@@ -98,6 +98,15 @@ class Sqlite(Dialect):
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
             time.sleep(0.01)
+
+    def written(self, column: str) -> str:
+        """Put in the dashes, which are not stored."""
+        parts = (f"substr({column}, {start}, {length})" for start, length in PARTS)
+        return " || '-' || ".join(parts)
+
+    def moment(self, value: Any) -> Any:
+        """Read the text that it is."""
+        return value if value is None else datetime.fromisoformat(value)
 
     def limit(self, seconds: float | None) -> None:
         """Limit how long another program's lock is waited for; nothing else can take long."""
