@@ -12,7 +12,7 @@ import jsonpath2
 from jsonpath2.nodes.recursivedescent import RecursiveDescentNode
 from jsonpath2.subscripts.arrayslice import ArraySliceSubscript
 
-from .errors import InvalidJSONPath
+from ..errors import InvalidJSONPath
 
 # jsonpath2's parser prints every syntax error to stderr beside raising it; the listener it prints with is shared.
 antlr4.error.ErrorListener.ConsoleErrorListener.INSTANCE = antlr4.error.ErrorListener.ErrorListener()
