@@ -72,7 +72,7 @@ def _remedy_for_member(found: Token, before: Token) -> str | None:
     if found.kind in KEYWORDS:
         return f"'{found.text}' means something of its own; a member of that name is written [\"{found.text}\"]"
     if found.kind == "number":
-        return f"an item of a list is written [{found.text}], a member [\"{found.text}\"]"
+        return f'an item of a list is written [{found.text}], a member ["{found.text}"]'
     if found.kind == "[" and before.kind == ".":
         return "leave out the '.' before '['"
     if found.kind == "text":
