@@ -7,7 +7,22 @@ from dataclasses import dataclass
 from math import prod
 
 from ..errors import InvalidJSONPath
-from .syntax import And, Call, Child, Comparison, Condition, Exists, Filter, Not, Or, Path, Reference, Subscript, Value
+from .syntax import (
+    And,
+    Child,
+    Comparison,
+    Condition,
+    Descent,
+    Exists,
+    Filter,
+    Not,
+    Or,
+    Path,
+    Reference,
+    Subscript,
+    Value,
+    parts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +41,12 @@ class Bounds:
     alternatives: int = 256
 
 
-def check(path: Path, descents: int, bounds: Bounds) -> None:
+def check(path: Path, bounds: Bounds) -> None:
     """Hold a parsed expression to the bounds that concern its parts; raises ``InvalidJSONPath``."""
+    descents = sum(isinstance(part, Descent) for part in parts(path))
     if descents > bounds.descents:
         raise InvalidJSONPath(f"has {descents} '..' steps, at most {bounds.descents} are taken")
-    widest = _widest_union(path)
+    widest = max((len(part.subscripts) for part in parts(path) if isinstance(part, Child)), default=0)
     if widest > bounds.union:
         raise InvalidJSONPath(f"has a union of {widest} members, at most {bounds.union} are taken")
     count = alternatives(path)
@@ -94,36 +110,3 @@ def _compared_for_equality(condition: Condition) -> Path | None:
             return path
         case _:
             return None
-
-
-def _widest_union(path: Path) -> int:
-    """Count the members of the largest union anywhere in a path."""
-    widest = 0
-    for step in path.steps:
-        if isinstance(step, Child):
-            widest = max(widest, len(step.subscripts), *map(_widest_in_subscript, step.subscripts))
-    return widest
-
-
-def _widest_in_subscript(subscript: Subscript) -> int:
-    match subscript:
-        case Filter(condition):
-            return _widest_in_condition(condition)
-        case Reference(path):
-            return _widest_union(path)
-        case Call(_, arguments):
-            return max((_widest_union(each) for each in arguments if isinstance(each, Path)), default=0)
-        case _:
-            return 0
-
-
-def _widest_in_condition(condition: Condition) -> int:
-    match condition:
-        case Not(inner):
-            return _widest_in_condition(inner)
-        case And(conditions) | Or(conditions):
-            return max(map(_widest_in_condition, conditions))
-        case Exists(operand):
-            return _widest_union(operand) if isinstance(operand, Path) else 0
-        case Comparison(left, _, right):
-            return max((_widest_union(each) for each in (left, right) if isinstance(each, Path)), default=0)

@@ -51,8 +51,6 @@ class Parser:
         self._nesting = nesting
         self._open = 0
         self._shift = shift
-        #: How many ``..`` were read.
-        self.descents = 0
 
     def expression(self) -> Path:
         """Read the whole text: a path from ``$``."""
@@ -75,7 +73,6 @@ class Parser:
                 steps.append(self._brackets())
             elif kind == "..":
                 self._take()
-                self.descents += 1
                 steps.append(Descent())
                 after = self._kind == "["
                 steps.append(self._brackets() if after else Child((self._member("a name, '*' or '['"),)))
