@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..jsonpath import syntax
+from ..jsonpath.values import COMPARE, EXCHANGED
 from . import wording
 from .knowledge import UNKNOWN, Impossible, Something, kind_of
 
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 #: Comparisons that are named as contradicting each other.
 _NAMED = 4
 
@@ -21,7 +21,7 @@ def against_literal(condition: syntax.Condition) -> tuple[syntax.Path, str, Any]
         case syntax.Comparison(syntax.Path() as path, operator, syntax.Value(value)):
             return path, operator, value
         case syntax.Comparison(syntax.Value(value), operator, syntax.Path() as path):
-            return path, _MIRRORED.get(operator, operator), value
+            return path, EXCHANGED[operator], value
         case _:
             return None
 
@@ -94,7 +94,7 @@ class Demands:
         value = values[0]
         if any(value != each for each in values) or any(value == each for each in self.unequal):
             return False
-        return all(_satisfies(value, operator, bound) for operator, bound in self.ranges)
+        return all(COMPARE[operator](value, bound) for operator, bound in self.ranges)
 
     def _has_room(self, known: Something) -> bool:
         """Tell whether there is a number in all ranges."""
@@ -113,18 +113,10 @@ class Demands:
         return " and ".join(f"`{each}`" for each in different[:_NAMED]) + more
 
 
-def _satisfies(value: Any, operator: str, bound: Any) -> bool:
-    if not isinstance(value, int | float) or not isinstance(bound, int | float):
-        return False
-    if operator.startswith("<"):
-        return value < bound or (operator == "<=" and value == bound)
-    return value > bound or (operator == ">=" and value == bound)
-
-
 def check_kinds(condition: syntax.Comparison, left: Something, right: Something) -> None:
     """Raise ``Impossible`` if values of these kinds never compare so."""
     written = f"`{wording.condition(condition)}` never holds"
-    if condition.operator in _MIRRORED:
+    if condition.operator not in ("=", "!="):
         for side, known in ((condition.left, left), (condition.right, right)):
             if "a number" not in known.kinds:
                 what = "is no number" if _is_literal(side) else f"is always {known.said}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..jsonpath import syntax
-from .walk import positions
+from ..jsonpath.functions import FUNCTIONS
+from ..jsonpath.values import sliced
 from .wording import call, literal, subscript
 
 #: What JSON values are; numbers and truth values can be equal to each other.
@@ -145,31 +146,36 @@ def _is_empty(written: syntax.Slice) -> bool:
     if max(abs(written.start or 0), abs(written.end or 0)) > 100:
         return False
     # Beyond this length what a slice takes only moves.
-    return not any(True for length in range(410) for _ in positions(written, length))
+    return not any(_taken(written, length) for length in range(410))
 
 
-#: The kinds that a function takes, the arguments it may have, and the kind that it gives.
-_FUNCTIONS = {
-    "length": ((TEXT, LIST), (0,), NUMBER),
-    "keys": ((OBJECT, LIST), (0,), LIST),
-    "values": ((OBJECT, LIST), (0,), LIST),
-    "entries": ((OBJECT, LIST), (0,), LIST),
-    "charAt": ((TEXT,), (1,), TEXT),
-    "substring": ((TEXT,), (1, 2), TEXT),
+def _taken(written: syntax.Slice, length: int) -> bool:
+    return any(-length <= position < length for position in sliced(length, written.start, written.end, written.step))
+
+
+#: The kinds that a function takes, and the kind that it gives.
+_KINDS = {
+    "length": ((TEXT, LIST), NUMBER),
+    "keys": ((OBJECT, LIST), LIST),
+    "values": ((OBJECT, LIST), LIST),
+    "entries": ((OBJECT, LIST), LIST),
+    "charAt": ((TEXT,), TEXT),
+    "substring": ((TEXT,), TEXT),
 }
 
 
 def _made(written: syntax.Call, current: Something) -> Something:
     shown = f"`{call(written.function, written.arguments)}`"
-    kinds, counts, result = _FUNCTIONS[written.function]
+    kinds, result = _KINDS[written.function]
+    counts = FUNCTIONS[written.function].counts
     if not current.kinds & set(kinds):
         raise Impossible(f"{shown} is for {' or '.join(kinds)}, and what is before it is always {current.said}")
     if len(written.arguments) not in counts:
         wanted = " or ".join(map(str, counts))
-        raise Impossible(f"{shown} gives nothing, because `{written.function}()` takes {wanted} arguments")
+        raise Impossible(f"{shown} gives nothing: the number of its arguments must be {wanted}")
     for argument in written.arguments:
         if isinstance(argument, syntax.Value) and not isinstance(argument.value, int):
-            raise Impossible(f"{shown} gives nothing, because its arguments must be whole numbers")
+            raise Impossible(f"{shown} gives nothing: its arguments must be whole numbers")
     return current.of(frozenset((result,)), made_by=written.function)
 
 
@@ -180,8 +186,8 @@ def certain(taken: syntax.Subscript, one: Something) -> Iterator[Something]:
             yield from (each for name, each in _named(one) if name == taken.name)
         case syntax.Wildcard():
             yield from members(one)
-        case syntax.Call() if not taken.arguments and one.kinds <= set(_FUNCTIONS[taken.function][0]):
-            if 0 in _FUNCTIONS[taken.function][1]:
+        case syntax.Call() if not taken.arguments and one.kinds <= set(_KINDS[taken.function][0]):
+            if 0 in FUNCTIONS[taken.function].counts:
                 yield after(taken, one)
 
 

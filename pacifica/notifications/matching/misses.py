@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..jsonpath import syntax
+from ..jsonpath.values import EXCHANGED
 from . import wording
 from .findings import Ends, Finding, Side, find_out
 from .places import Place, kind, shortened
@@ -14,7 +15,6 @@ from .walk import Walk, Way
 #: Sentences about one miss, values in one sentence, characters of a value in it.
 _SENTENCES, _VALUES, _CHARACTERS = 3, 3, 60
 
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _WANTED = {
     "=": "{}",
     "!=": "anything but {}",
@@ -136,7 +136,7 @@ def _differs(found: Finding, operator: str) -> str:
     if isinstance(left.operand, syntax.Value):
         if isinstance(right.operand, syntax.Value):
             return f"`{wording.condition(found.condition)}` is never true"
-        left, right, operator = right, left, _MIRRORED.get(operator, operator)
+        left, right, operator = right, left, EXCHANGED[operator]
     if isinstance(right.operand, syntax.Path):
         wanted = _WANTED[operator].format(_listed(right))
         return f"{_values(left)}, wanted {wanted}" + (_FIRST_ONLY if left.count > 1 else "")
@@ -150,7 +150,7 @@ _FIRST_ONLY = "; between two paths only the first value of the left one is compa
 
 def _trap(finding: Finding, operator: str, found: Any, wanted: Any) -> str:
     """Say which rule of the dialect somebody may not know who expected these to compare otherwise."""
-    if operator in _MIRRORED:
+    if operator not in ("=", "!="):
         numbers = isinstance(found, int | float) and isinstance(wanted, int | float)
         return "" if numbers else f"; `{operator}` compares numbers only"
     pair = finding.lookalike()

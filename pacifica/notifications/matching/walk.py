@@ -6,13 +6,14 @@ reached again at the same step is left out; what follows from it is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any, TypeAlias
 
 from ..jsonpath import syntax
+from ..jsonpath.functions import FUNCTIONS
+from ..jsonpath.values import COMPARE, MISSING, item, sliced
 from .places import Made, Place, shortened
-from .wording import call
 
 #: The places that a path has come to, one for each step that was taken; the first is where it begins.
 Way: TypeAlias = tuple[Place, ...]
@@ -116,32 +117,7 @@ class Walk:
 
     def _satisfy(self, one: Any, operator: str, other: Any) -> bool:
         self._look()
-        if operator in ("=", "!="):
-            return self._same(one, other) == (operator == "=")
-        if not isinstance(one, int | float) or not isinstance(other, int | float):
-            return False
-        return _RANGES[operator](one, other)
-
-    def _same(self, one: Any, other: Any) -> bool:
-        """Compare as Python does, but without recursion."""
-        pairs = [(one, other)]
-        # In a list or an object a value is equal to itself, NaN too.
-        inside = False
-        while pairs:
-            self._look()
-            one, other = pairs.pop()
-            if isinstance(one, dict) and isinstance(other, dict):
-                if one.keys() != other.keys():
-                    return False
-                pairs.extend((one[name], other[name]) for name in one)
-            elif isinstance(one, list) and isinstance(other, list):
-                if len(one) != len(other):
-                    return False
-                pairs.extend(zip(one, other, strict=True))
-            elif not (inside and one is other) and one != other:
-                return False
-            inside = True
-        return True
+        return COMPARE[operator](one, other)
 
     def _look(self) -> None:
         self.left -= 1
@@ -175,7 +151,7 @@ class Walk:
                 yield from _at(place, subscript.position)
             case syntax.Slice():
                 if isinstance(value, list):
-                    for position in positions(subscript, len(value)):
+                    for position in sliced(len(value), subscript.start, subscript.end, subscript.step):
                         yield from _at(place, position)
             case syntax.Wildcard():
                 yield from _members(place)
@@ -194,43 +170,10 @@ class Walk:
         for arguments in product(*lists):
             self._look()
             values = [each.value for each in arguments]
-            for result in made(written.function, place.value, values):
-                shown = call(written.function, [])[:-1] + ", ".join(shortened(each, 40) for each in values) + ")"
-                yield Place(result, place, Made(f".{shown}"))
-
-
-_RANGES: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda one, other: one < other,
-    "<=": lambda one, other: one <= other,
-    ">": lambda one, other: one > other,
-    ">=": lambda one, other: one >= other,
-}
-
-
-def positions(written: syntax.Slice, length: int) -> Iterator[int]:
-    """Give the positions of a list that a slice takes; not those of Python.
-
-    A start or end below 0 counts from the end of the list once, and what is then still below 0 does so again for each
-    position. Raises ``ValueError`` for step 0.
-    """
-    start, end, step = written.start or 0, length if written.end is None else written.end, written.step
-    if start < 0:
-        start = start + length if -start < length else 0
-    if end < 0:
-        end += length
-    span = range(start, end, 1 if step is None else step)
-    for position in _clipped(span, length):
-        yield position % length
-
-
-def _clipped(span: range, length: int) -> range:
-    """Leave of a range what is a position of a list of this length, counted from either end."""
-    low, high = -length, length - 1
-    if span.step > 0:
-        skipped = max(0, -((span.start - low) // span.step))
-        return range(span.start + skipped * span.step, min(span.stop, high + 1), span.step)
-    skipped = max(0, -((high - span.start) // -span.step))
-    return range(span.start + skipped * span.step, max(span.stop, low - 1), span.step)
+            result = FUNCTIONS[written.function](place.value, *values)
+            if result is not MISSING:
+                shown = ", ".join(shortened(each, 40) for each in values)
+                yield Place(result, place, Made(f".{written.function}({shown})"))
 
 
 def _members(place: Place) -> Iterator[Place]:
@@ -249,27 +192,5 @@ def _at(place: Place, named: Any) -> Iterator[Place]:
     if isinstance(value, dict) and isinstance(named, str):
         if named in value:
             yield Place(value[named], place, named)
-    elif isinstance(value, list) and isinstance(named, int) and -len(value) <= named < len(value):
+    elif isinstance(named, int) and item(value, named) is not MISSING:
         yield Place(value[named], place, named % len(value))
-
-
-def made(function: str, value: Any, arguments: list[Any]) -> Iterator[Any]:
-    """Give what a function makes of a value: one result, or none where it or an argument does not fit."""
-    texts = isinstance(value, str) and all(isinstance(each, int) for each in arguments)
-    match function, arguments:
-        case "length", []:
-            if isinstance(value, str | list):
-                yield len(value)
-        case "keys" | "values" | "entries", []:
-            pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-            if pairs is not None:
-                yield [list(pair) if function == "entries" else pair[function == "values"] for pair in pairs]
-        case "charAt", [at]:
-            if texts and -len(value) <= at < len(value):
-                yield value[at]
-        case "substring", [start]:
-            if texts:
-                yield value[start:]
-        case "substring", [start, end]:
-            if texts:
-                yield value[start:end]
