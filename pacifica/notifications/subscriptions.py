@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from . import documents, events, jsonpath, retry
 from .errors import InvalidJSONPath, InvalidSubscription
 from .globals import MASK
+from .matching.hints import hints as hints_of
 from .members import READ_ONLY, REQUIRED, SCHEMA, VERSION, WRITABLE
 
 #: What a user is called: visible ASCII without the comma, with which servers join headers that were sent twice.
@@ -200,12 +201,23 @@ def masked(auth: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def hints(subscription: Mapping[str, Any]) -> list[str]:
+def hints(subscription: Mapping[str, Any], bounds: jsonpath.Bounds | None = None) -> list[str]:
     """Give advice about a subscription that is valid and yet may not do what its owner expects."""
+    found = [f"jsonpath: {sentence}" for sentence in _about(subscription.get("jsonpath"), bounds)]
     left_out = events.unusable_extensions(subscription.get("extensions") or {})
-    if not left_out:
+    if left_out:
+        found.append(
+            f"extensions: {', '.join(left_out)} can't be an attribute of a CloudEvents 1.0 event"
+            " and is added to 0.1 events only"
+        )
+    return found
+
+
+def _about(text: str | None, bounds: jsonpath.Bounds | None) -> list[str]:
+    """Give advice about an expression; an older release, or wider bounds, may have let one in that is not taken now."""
+    if text is None:
         return []
-    return [
-        f"extensions: {', '.join(left_out)} can't be an attribute of a CloudEvents 1.0 event"
-        " and is added to 0.1 events only"
-    ]
+    try:
+        return hints_of(text, bounds)
+    except InvalidJSONPath as error:
+        return [f"{error}; it matches nothing until you send another one"]
