@@ -84,3 +84,7 @@ class MissingDriver(ConfigError):
 
 class OutOfTime(NotificationsError):
     """An expression used up its time on one event."""
+
+
+class OverBudget(NotificationsError):
+    """An expression took more steps on one event than it may; another expression or event is not concerned."""

@@ -156,5 +156,4 @@ def bounds_of(settings: Settings) -> jsonpath.Bounds:
         characters=matching.max_expression,
         nesting=matching.max_nesting,
         descents=matching.max_descents,
-        slice=matching.max_slice,
     )

@@ -6,6 +6,7 @@ them apart as arguments. Whoever keeps things by a piece of an expression has to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -134,3 +135,15 @@ class Or:
 
 
 Condition: TypeAlias = Comparison | Exists | Not | And | Or
+
+
+def parts(part: Any) -> Iterator[Any]:
+    """Give a part of an expression and all parts in it, in no order."""
+    stack = [part]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, tuple):
+            stack.extend(part)
+        elif hasattr(part, "__dataclass_fields__"):
+            yield part
+            stack.extend(getattr(part, name) for name in part.__dataclass_fields__)
