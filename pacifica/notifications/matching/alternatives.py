@@ -39,6 +39,7 @@ from ..jsonpath.syntax import (
     Value,
     Wildcard,
 )
+from ..jsonpath.values import COMPARE, EXCHANGED
 
 #: Alternatives that one expression may become; beyond, an `or` is left as it is and tried as a whole.
 MOST = 16
@@ -46,8 +47,6 @@ MOST = 16
 _MOST_BELOW = 3
 
 TRUE, FALSE = Exists(Value(True)), Exists(Value(False))
-
-_SWAPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 #: The way to a single value: members and items.
 Way: TypeAlias = tuple[Key | Item, ...]
@@ -180,8 +179,8 @@ def plain(condition: Condition) -> Condition:
 def _plain_comparison(left: Operand, operator: str, right: Operand) -> Condition:
     if isinstance(left, Value):
         if isinstance(right, Value):
-            return TRUE if compare(left.value, operator, right.value) else FALSE
-        left, operator, right = right, _SWAPPED[operator], left
+            return TRUE if COMPARE[operator](left.value, right.value) else FALSE
+        left, operator, right = right, EXCHANGED[operator], left
     if isinstance(right, Path):
         return Comparison(_plain_path(left), operator, _plain_path(right))  # type: ignore[arg-type]
     if operator not in ("=", "!=") and not isinstance(right.value, int | float):
@@ -247,21 +246,6 @@ def _gathered(parts: list[Condition]) -> list[Condition]:
         literal = Value(values[0] if len(values) == 1 else OneOf(values))
         gathered.append(Comparison(path, "=", literal))
     return gathered + others
-
-
-def compare(left: object, operator: str, right: object) -> bool:
-    """Compare two values as the dialect does."""
-    if operator == "=":
-        return left == right
-    if operator == "!=":
-        return left != right
-    if not isinstance(left, int | float) or not isinstance(right, int | float):
-        return False
-    if operator == "<":
-        return left < right
-    if operator == "<=":
-        return left <= right
-    return left > right if operator == ">" else left >= right
 
 
 def is_scalar(value: object) -> bool:

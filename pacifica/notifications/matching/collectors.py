@@ -33,17 +33,16 @@ class Collector:
     A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
     """
 
-    __slots__ = ("_more", "_stand", "asked", "collect", "loop", "parent", "table")
+    __slots__ = ("_more", "_stand", "asked", "collect", "key", "loop", "parent", "table")
 
-    def __init__(self, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
         """Start without entries; the code is made when an event first needs it."""
-        self.asked, self.loop, self.parent = asked, loop, parent
+        self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
         self.table: dict[tuple[Any, ...], Any] = {}
         #: How many entries beyond the first have the same value at the guard.
         self._more: dict[Any, int] = {}
         self._stand: _Stand = self._best()
         self.collect = self._collect_first
-        loop.shapes += 1
 
     def enter(self, entry: tuple[Any, ...], hit: Any) -> None:
         """Put something under a new entry."""
@@ -63,6 +62,8 @@ class Collector:
                 self.loop.need(stand, self)
             return
         way, value = self.asked.equal[stand], entry[stand]
+        if first:
+            self.loop.crowds[way] = self.loop.crowds.get(way, 0) + 1
         guard = self.loop.guards.get(way)
         if guard is not None and holds(guard.values.get(value), self):
             self._more[value] = self._more.get(value, 0) + 1
@@ -75,6 +76,8 @@ class Collector:
                 self.loop.unneed(stand, self)
             return
         value = entry[stand]
+        if last:
+            self.loop.crowds[self.asked.equal[stand]] -= 1
         more = self._more.get(value, 0)
         if more > 1:
             self._more[value] = more - 1
@@ -157,10 +160,11 @@ class Shape(Collector):
 
     __slots__ = ("_decide",)
 
-    def __init__(self, asked: Asked, loop: Loop, parent: Collector | None) -> None:
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None) -> None:
         """Start without entries."""
         self._decide: Decision | None = None
-        super().__init__(asked, loop, parent)
+        super().__init__(key, asked, loop, parent)
+        loop.shapes += 1
 
     def add(self, entry: tuple[Any, ...], literals: tuple[Any, ...], key: Any) -> Handle:
         """Take a subscription in; give what removes it."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 from .. import jsonpath
 from .alternatives import NotIndexable, OneOf
+from .buckets import Member
 from .collectors import Handle, Shape
 from .loops import Loop
-from .recipes import Form, Recipe, recipes
+from .recipes import Form
 from .run import Run
 from .signatures import Signature, Token
+from .templates import Planned, Slots, Templates
 
 #: What is told of an expression that failed on an event: its key and the error.
 OnFailure = Callable[[Hashable, Exception], None]
@@ -56,7 +58,9 @@ class Index:
         self._loops: dict[str, Loop] = {}
         self._event = Loop((), None)
         self._always = Token(())
+        #: How many expressions stand under more than one entry.
         self._several = 0
+        self._templates = Templates(self._bounds)
 
     def __len__(self) -> int:
         """Count the expressions."""
@@ -69,16 +73,14 @@ class Index:
         """
         before = self._held.get(key, self)
         try:
-            expression = jsonpath.parse(text, self._bounds)
+            planned, values = self._templates.plan(text)
+            handles: Any = self._entered(planned, values, key)
+        except NotIndexable as error:
+            handles = _Outside(jsonpath.parse(text, self._bounds), str(error))
+            self._outside = {**self._outside, key: handles}
         except ValueError:
             self.remove(key)
             raise
-        try:
-            made = recipes(expression.path)
-        except NotIndexable as error:
-            handles: Any = self._outside[key] = _Outside(expression, str(error))
-        else:
-            handles = self._entered(made, key)
         # The new one is there before the old one goes: a reader in between sees one of them.
         if before is not self:
             self._leave(before, key)
@@ -98,6 +100,129 @@ class Index:
         for loop in run.loops:
             loop.run(run)
         found = list(run.keys())
+        for key, outside in self._outside.items():
+            try:
+                matched = jsonpath.find(outside.expression, event)
+            # Whatever happens with an expression of a user concerns that user alone.
+            except Exception as error:  # noqa: BLE001
+                if self._failed:
+                    self._failed(key, error)
+            else:
+                if matched:
+                    found.append(key)
         if self._several:
             found = list(dict.fromkeys(found))
         return found
+
+    def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
+        """Enter an expression under each of its alternatives; give what removes it."""
+        slots = planned.slots
+        if len(slots) == 1 and slots[0].single:
+            (one,) = slots
+            shape = self._shapes.get(one.key) or self._new_shape(one)
+            event, item, rest = one.event, one.item, one.rest
+            return self._enter(
+                shape,
+                tuple([values[place] for place in event]) if event else (),
+                [values[place] for place in item],
+                tuple([values[place] for place in rest]) if rest else (),
+                key,
+            )
+        handles: dict[Any, Handle] = {}
+        for one in slots:
+            shape = self._shapes.get(one.key) or self._new_shape(one)
+            for event, item, rest in _choices(one, values):
+                what = (one.key, event, item, rest)
+                if what not in handles:
+                    handles[what] = self._enter(shape, event, item, rest, key)
+        if len(handles) > 1:
+            self._several += 1
+        return list(handles.values())
+
+    def _enter(
+        self, shape: Shape, event: tuple[Any, ...], item: Iterable[Any], rest: tuple[Any, ...], key: Hashable
+    ) -> Handle:
+        signature = shape.parent
+        if signature is None:
+            handle = shape.add((*item, shape), rest, key)
+            if shape.loop is not self._event:
+                self._always.use(shape.loop)
+            return handle
+        entry = (*event, signature)
+        token = signature.table.get(entry) or Token(entry)
+        handle = shape.add((*item, token, shape), rest, key)
+        if token.use(shape.loop):
+            signature.enter(entry, token)
+        return handle
+
+    def _leave(self, held: Any, key: Hashable) -> None:
+        if isinstance(held, _Outside):
+            if self._outside.get(key) is held:
+                self._outside = {other: one for other, one in self._outside.items() if one is not held}
+            return
+        if not isinstance(held, list):
+            self._leave_one(held, key)
+            return
+        if len(held) > 1:
+            self._several -= 1
+        for handle in held:
+            self._leave_one(handle, key)
+
+    def _leave_one(self, handle: Handle, key: Hashable) -> None:
+        entry = handle.entry if isinstance(handle, Member) else handle
+        shape = entry[-1]
+        signature = shape.parent
+        if signature is not None:
+            token = entry[-2]
+            if token.disuse(shape.loop):
+                signature.leave(token.entry)
+                if not signature.table:
+                    del self._signatures[signature.key]
+        elif shape.loop is not self._event:
+            self._always.disuse(shape.loop)
+        shape.remove(handle, key)
+        if not shape.table:
+            self._forget(shape)
+
+    def _forget(self, shape: Shape) -> None:
+        """Let a shape that nobody has any more go, with its code."""
+        del self._shapes[shape.key]
+        shape.loop.shapes -= 1
+        if not shape.loop.shapes and shape.loop is not self._event:
+            del self._loops[shape.loop.key]
+
+    def _new_shape(self, one: Slots) -> Shape:
+        form = one.form
+        signature = self._signature(form)
+        shape = self._shapes[one.key] = Shape(one.key, form.item, self._loop(form), signature)
+        return shape
+
+    def _signature(self, form: Form) -> Signature | None:
+        """Give the signature of a form; none if it does not walk, for then the event is its item."""
+        if not any((form.event.equal, form.event.exist, form.event.checks)):
+            return None
+        key = repr(form.event)
+        signature = self._signatures.get(key)
+        if signature is None:
+            signature = self._signatures[key] = Signature(key, form.event, self._event)
+        return signature
+
+    def _loop(self, form: Form) -> Loop:
+        if form.walk is None:
+            return self._event
+        key = repr((form.way, form.walk))
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = self._loops[key] = Loop(form.way, form.walk, key)
+        return loop
+
+
+def _choices(one: Slots, values: list[Any]) -> Iterable[tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]]:
+    """Give the literals for event, item and rest, for each choice of one literal where several are wanted."""
+    rest = tuple(
+        values[place] if isinstance(place, int) else OneOf(values[each] for each in place) for place in one.rest
+    )
+    wanted = [(place,) if isinstance(place, int) else place for place in (*one.event, *one.item)]
+    for places in product(*wanted):
+        literals = tuple(values[place] for place in places)
+        yield literals[: len(one.event)], literals[len(one.event) :], rest

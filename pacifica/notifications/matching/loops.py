@@ -33,6 +33,11 @@ class Several:
             collector.collect(item, run)
 
 
+def _size(group: Any) -> int:
+    """Count the collectors of a group."""
+    return len(group.collectors) if group.__class__ is Several else group is not None
+
+
 def holds(group: Any, collector: Any) -> bool:
     """Tell whether a collector is in a group."""
     return group is collector or (group.__class__ is Several and collector in group.collectors)
@@ -83,12 +88,14 @@ class Loop:
     a member that the item must have, and if there is none, get every item.
     """
 
-    __slots__ = ("_code", "always", "guards", "present", "shapes", "version", "walk", "way")
+    __slots__ = ("_code", "always", "crowds", "guards", "key", "present", "shapes", "version", "walk", "way")
 
-    def __init__(self, way: Way, walk: Walk) -> None:
+    def __init__(self, way: Way, walk: Walk, key: str = "") -> None:
         """Start without shapes."""
-        self.way, self.walk = way, walk
+        self.way, self.walk, self.key = way, walk, key
         self.guards: dict[Way, Guard] = {}
+        #: How many collectors stand behind each guard.
+        self.crowds: dict[Way, int] = {}
         self.present: dict[str, Any] = {}
         self.always: Any = None
         self.shapes = 0
@@ -124,6 +131,7 @@ class Loop:
         del guard.values[value]
         if not guard.values:
             del self.guards[way]
+            self.crowds.pop(way, None)
             self.version += 1
 
     def need(self, key: str | None, collector: Collector) -> None:

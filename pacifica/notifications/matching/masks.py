@@ -30,9 +30,9 @@ from ..jsonpath.syntax import (
     Value,
     Wildcard,
 )
-from .alternatives import OneOf, compare
+from ..jsonpath.values import COMPARE, children, sliced
+from .alternatives import OneOf
 from .holes import HOLE
-from .values import below, each, sliced
 
 #: A condition on a value and the event, for the subscriptions of a block: the mask of those for which it holds.
 Decision: TypeAlias = "Callable[[Any, Any, Block], int]"
@@ -82,7 +82,8 @@ def _leaf(literals: list[Any], operator: str) -> Callable[[Any], int]:
         full = (1 << len(literals)) - 1
         return lambda value: full & ~equal(value)
     if len(literals) <= _FEW:
-        return lambda value: sum(1 << bit for bit, literal in enumerate(literals) if compare(value, operator, literal))
+        compare = COMPARE[operator]
+        return lambda value: sum(1 << bit for bit, literal in enumerate(literals) if compare(value, literal))
     return _ranges(literals, operator)
 
 
@@ -136,7 +137,7 @@ def condition(tree: Condition, holes: Iterator[int]) -> Decision:
             denied = condition(inner, holes)
             return lambda value, event, block: block.full & ~denied(value, event, block)
         case Exists(Path() as path):
-            return _exists(path, holes)
+            return _exists(_masked(path, holes), lambda value: True)
         case Exists(Value(constant)):
             return lambda value, event, block: block.full if constant else 0
         case Comparison(Path() as left, operator, Path() as right):
@@ -170,15 +171,16 @@ def _any(parts: list[Decision]) -> Decision:
     return disjunction
 
 
-def _exists(path: Path, holes: Iterator[int]) -> Decision:
-    walk = _masked(path, holes)
+def _exists(walk: _MaskedWalk, test: Callable[[Any], bool]) -> Decision:
+    """Decide whether a walk leads to a value that passes a test without holes."""
 
     def exists(value: Any, event: Any, block: Block) -> int:
         mask, full = 0, block.full
-        for _, reached in walk(value, event, block):
-            mask |= reached
-            if mask == full:
-                break
+        for found, reached in walk(value, event, block):
+            if test(found):
+                mask |= reached
+                if mask == full:
+                    break
         return mask
 
     return exists
@@ -187,15 +189,12 @@ def _exists(path: Path, holes: Iterator[int]) -> Decision:
 def _with_literal(path: Path, operator: str, literal: Any, holes: Iterator[int]) -> Decision:
     walk = _masked(path, holes)
     if literal is not HOLE.value:
-        test: Callable[[Block], Callable[[Any], int]] = lambda block: (  # noqa: E731
-            lambda value: block.full if compare(value, operator, literal) else 0
-        )
-    else:
-        number = next(holes)
-        test = lambda block: block.leaf(number, operator)  # noqa: E731
+        compare = COMPARE[operator]
+        return _exists(walk, lambda value: compare(value, literal))
+    number = next(holes)
 
     def compared(value: Any, event: Any, block: Block) -> int:
-        mask, full, leaf = 0, block.full, test(block)
+        mask, full, leaf = 0, block.full, block.leaf(number, operator)
         for found, reached in walk(value, event, block):
             mask |= leaf(found) & reached
             if mask == full:
@@ -207,11 +206,11 @@ def _with_literal(path: Path, operator: str, literal: Any, holes: Iterator[int])
 
 def _of_paths(left: Path, operator: str, right: Path) -> Decision:
     """Compare two paths: only the first value on the left is compared, with each on the right."""
-    lefts, rights = _plain_walk(left), _plain_walk(right)
+    lefts, rights, compare = _plain_walk(left), _plain_walk(right), COMPARE[operator]
 
     def compared(value: Any, event: Any, block: Block) -> int:
         for first in lefts(value, event):
-            found = any(compare(first, operator, second) for second in rights(value, event))
+            found = any(compare(first, second) for second in rights(value, event))
             return block.full if found else 0
         return 0
 
@@ -260,7 +259,7 @@ def _onward(
 
 def _step(step: Step, holes: Iterator[int]) -> _StepWalk:
     if isinstance(step, Descent):
-        return lambda value, event, block: ((found, block.full) for found in below(value))
+        return lambda value, event, block: ((found, block.full) for found in _below(value))
     subscripts = [_subscript(subscript, holes) for subscript in step.subscripts]
     return subscripts[0] if len(subscripts) == 1 else _union(subscripts)
 
@@ -291,10 +290,27 @@ def _subscript(subscript: Subscript, holes: Iterator[int]) -> _StepWalk:
                 else ()
             )
         case Wildcard():
-            return lambda value, event, block: [(found, block.full) for found in each(value)]
+            return lambda value, event, block: [(found, block.full) for found in children(value)]
         case Slice(start, end, step):
-            return lambda value, event, block: [(found, block.full) for found in sliced(value, start, end, step)]
+            return lambda value, event, block: [(found, block.full) for found in _sliced(value, start, end, step)]
         case Filter(tree):
             held = condition(tree, holes)
             return lambda value, event, block: ((value, held(value, event, block)),)
     raise TypeError(subscript)
+
+
+def _below(value: Any) -> Iterator[Any]:
+    """Give a value and all that is below it, each before what is below itself; without recursion."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        yield value
+        stack.extend(reversed(children(value)))
+
+
+def _sliced(value: Any, start: int | None, end: int | None, step: int | None) -> list[Any]:
+    """Give the items of a slice, each once."""
+    if not isinstance(value, list):
+        return []
+    length = len(value)
+    return [value[position] for position in {position % length: None for position in sliced(length, start, end, step)}]

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..jsonpath.syntax import Key
+from ..jsonpath.values import MISSING
 from .alternatives import Way
-
-#: Stands for what is not there; it equals nothing that is looked up.
-MISSING = object()
 
 
 def compiled(lines: Iterable[str], name: str, names: dict[str, Any]) -> Callable[..., Any]:
