@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
@@ -91,6 +92,15 @@ class Index:
         held = self._held.pop(key, self)
         if held is not self:
             self._leave(held, key)
+
+    def stats(self) -> Stats:
+        """Count what is held."""
+        outside = {key: each.why for key, each in self._outside.items()}
+        return Stats(len(self._held), len(self._shapes), outside)
+
+    def match_json(self, text: str) -> list[Hashable]:
+        """Give what ``match`` gives for the value of a text; raises ``ValueError`` if it is no JSON."""
+        return self.match(json.loads(text))
 
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
