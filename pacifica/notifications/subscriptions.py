@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ USER = re.compile(r"[!-+\--~]{1,255}")
 _GIVEN = frozenset((*READ_ONLY, "disabled"))
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+#: What of a URL says where it leads.
+_BEGINNING = re.compile(r"[^:/?#]*://[^/?#]*")
 _PORTS = {"http": 80, "https": 443}
 #: Characters of a place; a name that resolves has 253.
 _LONGEST_PLACE = 300
@@ -136,6 +139,13 @@ def place(target_url: str) -> str:
 
     A URL that names none, as an old row may have it, gives the empty text: nothing can be sent there.
     """
+    beginning = _BEGINNING.match(target_url)
+    return _place(beginning[0] if beginning else target_url)
+
+
+@lru_cache(maxsize=10000)
+def _place(target_url: str) -> str:
+    """Find it once for many URLs: a router has one of every subscription."""
     try:
         parts = urlsplit(target_url)
         host, port = parts.hostname or "", parts.port

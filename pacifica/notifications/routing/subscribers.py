@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -66,8 +65,7 @@ class Subscribers:
             self.drop(uuid)
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", uuid, error)
             return
-        # Many share a target.
-        self._lanes[uuid] = sys.intern(change.lane)
+        self._lanes[uuid] = change.lane
         (self._ordered.add if change.ordered else self._ordered.discard)(uuid)
 
     def drop(self, uuid: UUID) -> None:
