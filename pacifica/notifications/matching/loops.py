@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..jsonpath.syntax import Key
+from ..jsonpath.values import COMPARE
 from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
 from .masks import walk_of
 from .source import compiled, followed, indented, looked_up
@@ -13,6 +14,8 @@ from .source import compiled, followed, indented, looked_up
 if TYPE_CHECKING:
     from .collectors import Collector
     from .run import Run
+
+AnyGuard = TypeVar("AnyGuard", "Guard", "LimitGuard")
 
 #: So many guards are asked one after the other; beyond, an item's own members say which guards to ask.
 _UNROLLED = 8
@@ -58,6 +61,12 @@ def _without(group: Any, collector: Any) -> Any:
     return left[0] if len(left) == 1 else Several(left)
 
 
+def _reader(way: Way) -> Callable[[Any], Any]:
+    """Give a function that follows a way; what it gives is None where there is nothing."""
+    lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
+    return compiled(lines, "read", {})
+
+
 class Guard:
     """The values that shapes want at the end of one way, and for each value the collectors that want it."""
 
@@ -67,8 +76,7 @@ class Guard:
         """Start without values."""
         self.way = way
         self.values: dict[Any, Any] = {}
-        lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
-        self.read = compiled(lines, "read", {})
+        self.read = _reader(way)
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
@@ -86,12 +94,18 @@ class LimitGuard:
     It gets looser with each limit that comes, and not tighter when one goes: it may let through too much for a while.
     """
 
-    __slots__ = ("group", "loosest", "operator", "way")
+    __slots__ = ("group", "loosest", "operator", "passes", "read", "way")
 
     def __init__(self, way: Way, operator: str, loosest: Any) -> None:
         """Start with one limit."""
         self.way, self.operator, self.loosest = way, operator, loosest
         self.group: Any = None
+        self.read, self.passes = _reader(way), COMPARE[operator]
+
+    def collect(self, item: Any, run: Run) -> None:
+        """Hand an item to the collectors if its number passes."""
+        if self.passes(self.read(item), self.loosest):
+            self.group.collect(item, run)
 
 
 class Loop:
@@ -206,22 +220,15 @@ class Loop:
         """Give the source of the loop, and what its free names mean."""
         guards, limits = list(self.guards.values()), list(self.limits.values())
         present, always = list(self.present.items()), self.always
-        of_objects = [guard for guard in guards if _of_objects(guard)]
         names: dict[str, Any] = {}
-        body: list[str] = []
         by_member: dict[str, Any] = {}
-        if len(of_objects) <= _UNROLLED:
-            body += _asked_one_by_one(of_objects, names)
-        else:
-            for guard in of_objects:
-                key = guard.way[0].name  # type: ignore[union-attr]
-                by_member[key] = _with(by_member.get(key), guard)
+        body = _asked_one_by_one(_few(guards, by_member), names)
+        body += _asked_by_limit(_few(limits, by_member), names)
         for key, group in present:
             by_member[key] = _with(by_member.get(key), group)
-        body += _asked_by_limit([guard for guard in limits if _of_objects(guard)], names)
         body += _asked_by_members(by_member, names)
         rest: list[str] = []
-        for position, guard in enumerate(guard for guard in guards if not _of_objects(guard)):
+        for position, guard in enumerate(guard for guard in (*guards, *limits) if not _of_objects(guard)):
             names[f"other_{position}"] = guard
             rest.append(f"other_{position}.collect(item, run)")
         if always is not None:
@@ -246,6 +253,17 @@ def _asked_one_by_one(guards: list[Guard], names: dict[str, Any]) -> list[str]:
             "    group.collect(item, run)",
         ]
     return lines
+
+
+def _few(guards: list[AnyGuard], by_member: dict[str, Any]) -> list[AnyGuard]:
+    """Give the guards that are asked of every object; if they are many, put them under the members they ask for."""
+    guards = [guard for guard in guards if _of_objects(guard)]
+    if len(guards) <= _UNROLLED:
+        return guards
+    for guard in guards:
+        key = guard.way[0].name  # type: ignore[union-attr]
+        by_member[key] = _with(by_member.get(key), guard)
+    return []
 
 
 def _of_objects(guard: Guard | LimitGuard) -> bool:
