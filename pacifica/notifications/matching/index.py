@@ -109,7 +109,7 @@ class Index:
         self._always.found(run)
         for loop in run.loops:
             loop.run(run)
-        found = list(run.keys())
+        found = run.keys()
         for key, outside in self._outside.items():
             try:
                 matched = jsonpath.find(outside.expression, event)
