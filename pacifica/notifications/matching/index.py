@@ -72,6 +72,8 @@ class Index:
 
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
+        # Until entries that the old and the new one share are told apart.
+        self.remove(key)
         before = self._held.get(key, self)
         try:
             planned, values = self._templates.plan(text)
