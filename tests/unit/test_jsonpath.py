@@ -155,7 +155,7 @@ def test_nothing_is_printed(text: str, capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr() == ("", "")
 
 
-BOUNDS = jsonpath.Bounds(characters=400, nesting=5, descents=1, slice=10)
+BOUNDS = jsonpath.Bounds(characters=400, nesting=5, descents=1, union=3, alternatives=4)
 
 
 @pytest.mark.parametrize(
@@ -164,18 +164,32 @@ BOUNDS = jsonpath.Bounds(characters=400, nesting=5, descents=1, slice=10)
         ("$" + ".a" * 199, "$" + ".a" * 200, "has 401 characters, at most 400 are taken"),
         ("$" + "[?(@[0])]" * 3, "$[?(@[?(@[?(@.a)])])]", "is nested more than 5 deep"),
         ('$["((((((((("]', '$["("][?(((((@.a)))))]', "is nested more than 5 deep"),
+        ("$[?(@.a = [[[1]]])]", "$[?(@.a = [[[{}]]])]", "is nested more than 5 deep"),
         ("$..a", "$..a..b", r"has 2 '\.\.' steps, at most 1 are taken"),
         ("$[?(@..a)]", "$..a[?(@..a)]", r"has 2 '\.\.' steps, at most 1 are taken"),
-        ("$[0:10]", "$[0:11]", "has a slice that reaches element 11, at most 10 is taken"),
-        ("$[-10:]", "$[-11:]", "has a slice that reaches element 11"),
-        ("$[:10:2]", "$[99999999999999999999:]", "has a slice that reaches element 99999999999999999999"),
-        ("$[?(@[1,0:5])]", "$[?(@.a[1,0:99])]", "has a slice that reaches element 99"),
-        ("$[::]", "$[@[0:11]]", "has a slice that reaches element 11"),
-        ("$[?(@.a = $.b[0:2])]", "$[?(@.a.substring(@.b[0:11]))]", "has a slice that reaches element 11"),
+        ("$[0,1,2]", '$[0,1,"a",*]', "has a union of 4 members, at most 3 are taken"),
+        ("$[?(@[0,1,2] = 1)]", "$[?(not @.a.charAt(@[0,1,2,3]) > 1)]", "has a union of 4 members"),
+        ("$[0,1][0,1]", "$[0,1][0,1,2]", "has 6 alternatives .*, at most 4 are taken"),
+        (
+            "$[?(@.a or @.b and @.c or @.d)]",
+            "$[?(@.a or @.b and @.c or @.d and @.e or @.f)]",
+            "has 8 alternatives .*, at most 4 are taken",
+        ),
+        (
+            '$[?(@.a = 1 or @.a = 2 or 3 = @.a or @.a = "4" or @.a = 5)]',
+            "$[?(@.a = 1 or @.b = 2 or 3 = @.c or @.d = 4 or @.a != 5)]",
+            "has 5 alternatives",
+        ),
+        (
+            "$[?(not (@.a or @.b or @.c or @.d or @.e))]",
+            "$[?(not (@.a and @.b and @.c and @.d and @.e))]",
+            "has 5 alternatives",
+        ),
+        ("$[-99999999999999999999:]", "$[@[0,1]][0,1,2]", "has 6 alternatives"),
     ],
 )
 def test_bounds_hold(inside: str, beyond: str, said: str) -> None:
-    """Length, nesting, `..` and slices are bounded wherever they stand in an expression."""
+    """Length, nesting, `..`, unions and alternatives are bounded wherever they stand in an expression."""
     jsonpath.parse(inside, BOUNDS)
 
     with pytest.raises(InvalidJSONPath, match=said):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .index import Index
+from .index import Index, Stats
 
-__all__ = ["Index"]
+__all__ = ["Index", "Stats"]

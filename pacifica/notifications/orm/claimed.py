@@ -1,4 +1,4 @@
-"""A delivery that a worker has claimed, and what it needs of its event."""
+"""What a worker has claimed: events to route, deliveries to send and what they need of their events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from uuid import UUID
 
 from .database import dialect
 from .statements import keys, marks, run
+
+
+class ClaimedEvent(NamedTuple):
+    """An event as its router needs it, under a lease; ``starts`` counts the claims before that came to no end."""
+
+    uuid: UUID
+    jsondata: str
+    created: datetime
+    starts: int
+    lease: UUID
 
 
 class Claimed(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import peewee
@@ -16,6 +17,22 @@ from .eventlog import EventLog
 from .eventmatch import EventMatch
 from .insertion import Insertion
 from .settling import Settlement, settle
+
+#: Deliveries that one statement inserts: six parameters each, 400 bytes at most, which every server takes at once.
+_AT_ONCE = 500
+
+
+class NewDelivery(NamedTuple):
+    """A delivery that is to be made: of which event for which subscription, and its ``EventMatch.lane``.
+
+    ``accepted`` is when the event was, for a subscription that wants its events in order.
+    """
+
+    event_log: UUID
+    event_match: UUID
+    lane: str
+    replay: int = 0
+    accepted: datetime | None = None
 
 
 class EventLogMatch(BaseModel):
@@ -66,22 +83,16 @@ class EventLogMatch(BaseModel):
         ``lanes`` names the subscriptions that it goes to, each with its ``EventMatch.lane``; ``accepted`` is when the
         event was, for those that are ``ordered``.
         """
-        rows = [
-            {
-                "uuid": uuid4(),
-                "event_log": event,
-                "event_match": subscription,
-                "replay": replay,
-                "lane": lane,
-                "accepted": accepted if subscription in ordered else None,
-                "state": State.PENDING,
-                "attempts": 0,
-                "attempts_before": 0,
-                "starts": 0,
-            }
+        return cls.add_all(
+            NewDelivery(event, subscription, lane, replay, accepted if subscription in ordered else None)
             for subscription, lane in lanes.items()
-        ]
-        return sum(_DELIVERIES.missing(list(part)) for part in peewee.chunked(rows, 100))
+        )
+
+    @classmethod
+    def add_all(cls, wanted: Iterable[NewDelivery]) -> int:
+        """Insert deliveries that do not exist yet, due at once; count them."""
+        made = ({"uuid": uuid4(), **each._asdict()} for each in wanted)
+        return sum(_DELIVERIES.missing(list(part)) for part in peewee.chunked(made, _AT_ONCE))
 
     @classmethod
     @repeated
@@ -257,17 +268,7 @@ class DeliveryAttempt(BaseModel):
 
 _DELIVERIES = Insertion(
     EventLogMatch,
-    (
-        "uuid",
-        "event_log",
-        "event_match",
-        "state",
-        "attempts",
-        "attempts_before",
-        "replay",
-        "lane",
-        "starts",
-        "accepted",
-    ),
+    ("uuid", *NewDelivery._fields),
     now=("created", "next_attempt_at"),
+    always={"state": f"'{State.PENDING}'", "attempts": "0", "attempts_before": "0", "starts": "0"},
 )

@@ -1,0 +1,182 @@
+"""Collects the values that an event has where the subscriptions of one shape differ, and looks them up."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, TypeAlias
+
+from ..jsonpath.syntax import And, Comparison, Path
+from .alternatives import Way, way_of
+from .buckets import Bucket, Limits, Member
+from .loops import Loop
+from .masks import TRUTH, Decision, condition
+from .recipes import Asked
+from .run import Keys, Run
+from .source import compiled, followed, indented
+from .stands import best, moved
+
+#: So many entries of a shape must there be before it looks again which of its values tell them apart best.
+_LOOK_AGAIN = frozenset({16, 256, 4096, 65536})
+#: What is kept of an expression to remove it.
+Handle: TypeAlias = "tuple[Any, ...] | Member"
+
+
+class Collector:
+    """What is asked of an item by all who ask the same but for literals, and a table from these to who they are.
+
+    An entry is the tuple of literals, then a token if something is asked of the event too, then the collector itself.
+    A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
+    """
+
+    __slots__ = ("asked", "collect", "key", "limit", "loop", "parent", "stand", "table")
+
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
+        """Start without entries; the code is made when an event first needs it."""
+        self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
+        self.table: dict[tuple[Any, ...], Any] = {}
+        self.limit = _limit(asked)
+        self.stand = best(self, self.limit, ())
+        self.collect = self._collect_first
+
+    def enter(self, entry: tuple[Any, ...], hit: Any) -> None:
+        """Put something under a new entry."""
+        table = self.table
+        table[entry] = hit
+        self.stand.enter(entry, first=len(table) == 1)
+        if len(table) in _LOOK_AGAIN:
+            before, self.stand = self.stand, best(self, self.limit, table)
+            if before.name == self.stand.name:
+                self.stand = before
+            else:
+                moved(before, self.stand, table, self.limits())
+
+    def leave(self, entry: tuple[Any, ...]) -> None:
+        """Forget an entry."""
+        self.stand.leave(entry, last=len(self.table) == 1)
+        del self.table[entry]
+
+    def limits(self) -> list[Any]:
+        """Give the literals that are not part of entries, where these are limits."""
+        return [member.literals[0] for hit in self.table.values() for member in hit.members] if self.limit else []
+
+    # What readers do.
+
+    def _collect_first(self, item: Any, run: Run) -> None:
+        """Make the code, and run it from then on."""
+        lines, names = self.source()
+        collect = compiled(lines, "collect", names)
+        self.collect = collect  # type: ignore[method-assign]
+        collect(item, run)
+
+    def source(self) -> tuple[list[str], dict[str, Any]]:
+        """Give the source of the collector, and what its free names mean."""
+        names: dict[str, Any] = {
+            "table": self.table.get,
+            "me": self,
+            "parent": self.parent,
+            "truth": TRUTH,
+            "numeric": (int, float),
+        }
+        lines: list[str] = []
+        entry = [f"value_{number}" for number in range(len(self.asked.equal))]
+        if self.parent is not None:
+            lines += ["token = run.tokens.get(parent)", "if token is None: return"]
+            entry.append("token")
+        entry.append("me")
+        ways = [*zip(self.asked.equal, entry, strict=False), *((way, "there") for way in self.asked.exist)]
+        known = bool(self.asked.first_keys()) and any(way for way, _ in ways)
+        if known:
+            lines.append("if type(item) is not dict: return")
+        for way, name in ways:
+            lines += followed(way, "item", name, known=known)
+            if name == "there":
+                lines.append("if there is MISSING: return")
+        lines += [
+            "try:",
+            f"    hit = table(({', '.join(entry)},))",
+            "except TypeError:",
+            "    return",
+            "if hit is None: return",
+        ]
+        for number, check in enumerate(self.asked.checks):
+            names[f"check_{number}"] = condition(check, iter(()))
+            lines.append(f"if not check_{number}(item, run.event, truth): return")
+        lines += self._found()
+        return ["def collect(item, run):", *indented(lines)], names
+
+    def _found(self) -> list[str]:
+        """Give the lines for a hit."""
+        raise NotImplementedError
+
+
+class Shape(Collector):
+    """What subscriptions that differ in literals alone ask of an item; its hits are their keys."""
+
+    __slots__ = ("_decide",)
+
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None) -> None:
+        """Start without entries."""
+        self._decide: Decision | None = None
+        super().__init__(key, asked, loop, parent)
+        loop.shapes += 1
+
+    def add(self, entry: tuple[Any, ...], literals: tuple[Any, ...], key: Any) -> Handle:
+        """Take a subscription in; give what removes it."""
+        hit = self.table.get(entry)
+        if self.asked.rest:
+            member = Member(entry, literals, key)
+            if hit is not None:
+                hit.add(member)
+            else:
+                hit = Limits(self.limit[1]) if self.limit else Bucket(self._decision())
+                hit.add(member)
+                self.enter(entry, hit)
+            self.stand.loosen(literals[0])
+            return member
+        if hit is None:
+            self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
+        elif hit.__class__ is Keys:
+            hit[key] = None
+        else:
+            self.table[entry] = Keys.fromkeys((hit, key))
+        return entry
+
+    def remove(self, handle: Handle, key: Any) -> None:
+        """Let a subscription go."""
+        if isinstance(handle, Member):
+            bucket = self.table[handle.entry]
+            bucket.remove(handle)
+            if not bucket:
+                self.leave(handle.entry)
+            return
+        hit = self.table[handle]
+        if hit.__class__ is not Keys or len(hit) == 1:
+            self.leave(handle)
+        else:
+            del hit[key]
+
+    def _decision(self) -> Decision:
+        if self._decide is None:
+            rest = self.asked.rest
+            self._decide = condition(rest[0] if len(rest) == 1 else And(rest), count())
+        return self._decide
+
+    def _found(self) -> list[str]:
+        if self.limit:
+            way, operator = self.limit
+            return [
+                *followed(way, "item", "number"),
+                "if not isinstance(number, numeric) or number != number: return",
+                "if (best := run.numbers.get(hit)) is None or number "
+                + f"{operator[0]} best: run.numbers[hit] = number",
+            ]
+        return ["hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"]
+
+
+def _limit(asked: Asked) -> tuple[Way, str] | None:
+    """Give way and operator if all that is left to decide is one limit for one number of the item."""
+    match asked.rest:
+        case (Comparison(Path("@") as path, "<" | "<=" | ">" | ">=" as operator, _),):
+            way = way_of(path)
+            return None if way is None else (way, operator)
+    return None

@@ -1,0 +1,53 @@
+"""What is found out about one event on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .buckets import Limits
+    from .loops import Loop
+    from .masks import Block
+    from .signatures import Token
+
+
+class Keys(dict[Any, None]):
+    """The keys of several subscriptions that ask for the same, in their order."""
+
+    __slots__ = ()
+
+
+class Run:
+    """One event on its way through the index."""
+
+    __slots__ = ("event", "found", "loops", "masks", "numbers", "tokens")
+
+    def __init__(self, event: Any) -> None:
+        """Start with nothing found."""
+        self.event = event
+        #: What was found in tables, by its identity: a key, or ``Keys``.
+        self.found: dict[int, Any] = {}
+        #: By shape of the conditions on the event: the token of the literals that this event has there.
+        self.tokens: dict[Any, Token] = {}
+        #: The loops that have something to ask of this event.
+        self.loops: dict[Loop, None] = {}
+        #: The subscriptions of a block that were found so far.
+        self.masks: dict[Block, int] = {}
+        #: The number that passes the most limits so far.
+        self.numbers: dict[Limits, Any] = {}
+
+    def keys(self) -> list[Any]:
+        """Give all keys that were found; one that was entered several times may come several times."""
+        keys: list[Any] = []
+        for hit in self.found.values():
+            if type(hit) is Keys:
+                keys.extend(hit)
+            else:
+                keys.append(hit)
+        if self.masks:
+            for block, mask in self.masks.items():
+                keys.extend(block.chosen(mask))
+        if self.numbers:
+            for limits, number in self.numbers.items():
+                keys.extend(limits.passed(number))
+        return keys
