@@ -126,7 +126,7 @@ class EventLog(BaseModel):
         If one is, it gives nothing, and those that are stored by now are found by ``_store``, which takes them for its
         own: they have the uuids that were chosen for them.
         """
-        if DB.in_transaction():
+        if DB.in_transaction() or not events:
             return {}
         with one_statement():
             new = _insert(events) == len(events)
