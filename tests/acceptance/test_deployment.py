@@ -478,6 +478,35 @@ def test_bodies_are_bounded_twice(site: Deployment) -> None:
         assert set(answer.json()) >= {"status", "message", "traceback", "version"}
 
 
+@pytest.mark.usefixtures("_parts")
+def test_what_takes_or_brings_too_much_is_broken_off(tmp_path: Path) -> None:
+    """Behind nginx uWSGI has bounds of its own: for the time of a request, and for a body that nginx let through.
+
+    Either is answered by nginx as if the service were away, and the service goes on.
+    """
+    file = tmp_path / "x.sqlite3"
+    settings = {"celery.broker_url": "memory://", "database.peewee_url": f"sqlite:///{file}"}
+    site = tmp_path / "nginx.conf"
+    text = (shipped.CONFIG / "nginx.conf").read_text(encoding="utf-8")
+    site.write_text(text.replace("client_max_body_size 1m;", "client_max_body_size 8m;"), encoding="utf-8")
+
+    with Deployment(tmp_path, settings, options=["--harakiri", "2"], site=site) as service:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            late = service.request("POST", "/receive", json=make_event())
+            other.execute("ROLLBACK")
+        large = service.request("POST", "/receive", data=padded(make_event(), 3 * MIB))
+        after = service.request("POST", "/receive", json=make_event())
+        log = service.uwsgi.log
+        assert service.uwsgi.terminate() == 0
+
+    for answer in (late, large):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "HARAKIRI" in log
+    assert "(too big) CONTENT_LENGTH" in log
+    assert after.status_code == 200
+
+
 def test_chunked_bodies_are_taken(site: Deployment) -> None:
     """A body in chunks is accepted; nginx passes it on with its length."""
     text = json.dumps(make_event()).encode()

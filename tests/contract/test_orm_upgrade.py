@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import peewee
+import pymysql
 import pytest
 
 from pacifica.notifications import orm
-from pacifica.notifications.errors import ConfigError
+from pacifica.notifications.errors import ConfigError, Unavailable
 from pacifica.notifications.orm import EventLog, EventMatch, NotificationSystem, OrmSync
 from pacifica.notifications.orm.sync import TABLES
 from tests.support import tables
@@ -700,6 +704,72 @@ def mariadb(mariadb_server: MariaDB, mariadb_url: str) -> Iterator[str]:
     """The url of an empty MariaDB database; the process lets go of it at the end."""
     yield mariadb_url
     orm.disconnect()
+
+
+#: Statements that change tables, or say which version they have: each of them stands by itself in MariaDB.
+CHANGING = re.compile(r"(CREATE|ALTER|RENAME|DROP) |(INSERT INTO|UPDATE) `?\w*notificationsystem")
+
+
+@contextmanager
+def watched_statements(cut: Callable[[list[str]], bool]) -> Iterator[list[str]]:
+    """Give the changing statements that came; once `cut` says so of them MariaDB hears nothing, not even the last."""
+    query = pymysql.connections.Connection.query
+    came: list[str] = []
+
+    def send(self: Any, sql: str | bytes, *options: Any) -> Any:
+        text = sql if isinstance(sql, str) else sql.decode("utf-8", "surrogateescape")
+        if CHANGING.match(text):
+            came.append(text)
+        if cut(came):
+            if self.open:
+                self._force_close()
+            raise pymysql.err.OperationalError(2013, "cut off")
+        return query(self, sql, *options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pymysql.connections.Connection, "query", send)
+        yield came
+
+
+def test_an_upgrade_may_be_cut_off_before_any_statement(mariadb: str, mariadb_server: MariaDB) -> None:
+    """Wherever MariaDB hears no more of an upgrade, the next run takes it up and all comes to the same.
+
+    Before the tables change names each run starts over; from there on a run does what is missing.
+    """
+    undisturbed = mariadb_server.create_database()
+    old_database(undisturbed, (0, 0))
+    with watched_statements(lambda _: False) as statements:
+        OrmSync.update_tables(timezone=ZONE)
+    orm.disconnect()
+    old_database(mariadb, (0, 0))
+    made = next(number for number, text in enumerate(statements) if "dbsync_new_" in text)
+    change = next(number for number, text in enumerate(statements) if text.startswith("RENAME"))
+
+    for text in (*statements[: made + 2], statements[(made + change) // 2]):
+        # At the latest before the change of names: a table that is there is not made again.
+        assert cut_off({text, statements[change]})
+    assert cut_off({statements[change + 1]})
+    allowed, first = 1, ""
+    while came := cut_off(most=allowed):
+        # What each run repeats must not be all that is let through for ever.
+        allowed, first = allowed + 1 if came[0] == first else 1, came[0]
+
+    assert len(statements) - change > 20
+    assert everything(mariadb) == everything(undisturbed)
+    assert described(mariadb) ^ described(undisturbed) == set()
+    mariadb_server.drop_database(undisturbed)
+
+
+def cut_off(before: Container[str] = (), most: int = 1000) -> list[str]:
+    """Upgrade up to one of these statements, or so many; return the changing ones that came, none if it got through."""
+    try:
+        with watched_statements(lambda came: len(came) > most or (bool(came) and came[-1] in before)) as came:
+            OrmSync.update_tables(timezone=ZONE)
+    except (peewee.PeeweeException, Unavailable):
+        return came
+    finally:
+        orm.disconnect()
+    return []
 
 
 @pytest.mark.parametrize("table", MOVED)

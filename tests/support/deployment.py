@@ -27,8 +27,8 @@ PRODUCERS = {"metadata": "ingested"}
 class Deployment:
     """One service with its own folder; the settings are those of `production.ini` with changes.
 
-    As a context manager it starts uWSGI, the workers that are named and nginx, and leaves nothing running. `kept`: it
-    outlives the test that starts it.
+    As a context manager it starts uWSGI, the workers that are named and nginx, and leaves nothing running. `options`
+    overrule those of `uwsgi.ini`. `kept`: it outlives the test that starts it.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Deployment:
         env: Mapping[str, str] | None = None,
         *,
         workers: Sequence[str] = (),
+        options: Sequence[str] = (),
         site: Path | None = None,
         kept: bool = False,
     ) -> None:
@@ -58,7 +59,7 @@ class Deployment:
         self._notified.bind(str(self.run_folder / "notify"))
         command = shipped.here(shipped.unit_command("pacifica-notifications.service"))
         # The counters, which only the tests look at.
-        self.uwsgi = self._process("uwsgi", [*command, "--stats", str(self._counters)], kept)
+        self.uwsgi = self._process("uwsgi", [*command, "--stats", str(self._counters), *options], kept)
         template = "pacifica-notifications-worker@.service"
         self.workers = [
             self._process(f"worker-{name}", shipped.here(shipped.unit_command(template, name)), kept)

@@ -85,7 +85,9 @@ class Bars:
         self._end()
 
     def progress(self, table: str, done: int, rows: int) -> None:
-        """Take up how many rows of a table are done."""
+        """Take up how many rows of a table are done; of an empty one there is nothing to show."""
+        if not rows:
+            return
         if table != self._table:
             self._end()
             self._table, self._tenth = table, -1
@@ -94,7 +96,7 @@ class Bars:
                 self._bar.__enter__()
         if self._bar is not None:
             self._bar.update(done - self._bar.pos)
-        elif rows and done * 10 // rows > self._tenth:
+        elif done * 10 // rows > self._tenth:
             self._tenth = done * 10 // rows
             complain(f"{datetime.now():%H:%M:%S} {table}: {done} of {rows}")  # noqa: DTZ005 - for whoever looks on
 
