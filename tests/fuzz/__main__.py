@@ -38,8 +38,8 @@ def main() -> None:
     for line in total.mismatches[:ENOUGH]:
         print(line)
     print(
-        f"{total.pairs} pairs ({total.found} found, {total.failed} failed in both, {total.stopped} stopped here), {total.texts} texts "
-        f"({total.accepted} accepted), {len(total.mismatches)} mismatches; seed {options.seed}"
+        f"{total.pairs} pairs ({total.found} found, {total.failed} failed in both, {total.stopped} stopped here), "
+        f"{total.texts} texts ({total.accepted} accepted), {len(total.mismatches)} mismatches; seed {options.seed}"
     )
     sys.exit(bool(total.mismatches))
 

@@ -16,7 +16,7 @@ from .syntax import Path
 from .walk import Test
 from .work import Work, size_of
 
-__all__ = ["Bounds", "Expression", "alternatives", "find", "full", "parse", "size_of"]
+__all__ = ["Bounds", "Expression", "alternatives", "find", "full", "parse", "size_of", "steps"]
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -66,3 +66,10 @@ def find(expression: Expression, event: Any, size: Callable[[], int] | None = No
     the expression takes more than 20 steps for each value in the event.
     """
     return expression.test(event, Work(event, size))
+
+
+def steps(expression: Expression, event: Any) -> int:
+    """Count the steps that ``find`` takes, values visited and values compared; raises what it raises."""
+    work = Work(event)
+    expression.test(event, work)
+    return work.steps
