@@ -76,7 +76,7 @@ def test_what_is_said_often_costs_a_little_more_than_a_descent(text: str, event:
     ],
 )
 def test_what_would_cost_more_is_stopped(text: str, event: Any) -> None:
-    """An expression that takes more than 20 steps for each value of the event is stopped, at the same step each time."""
+    """An expression that takes more than 20 steps for each value of the event is stopped, always at the same one."""
     expression = jsonpath.parse(text)
     limit = 20 * jsonpath.size_of(event)
     said = set()

@@ -1,4 +1,7 @@
-"""Walks the ways of a path: a hop, a fork, a hop, a fork, and so on, and a hop at the end."""
+"""Walks the ways of a path: a hop, a fork, a hop, a fork, and so on, and a hop at the end.
+
+Everything that takes time counts its steps; what begins a walk counts for the time that it takes to begin.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Route:
 
     def results(self, value: Any, work: Work) -> Iterator[Any]:
         """Give what the path leads to; does not recurse, however many forks there are."""
-        work.left -= 1
+        work.left -= 4
         if self.hops[0] is not None:
             value = self.hops[0](value, work)
         if value is MISSING:
@@ -70,19 +73,16 @@ class Route:
 
 
 def _finds_by_hop(hop: Hop | None) -> Test:
-    if hop is None:
-        return lambda value, work: True
-
     def finds(value: Any, work: Work) -> bool:
         work.left -= 1
-        return hop(value, work) is not MISSING
+        return hop is None or hop(value, work) is not MISSING
 
     return finds
 
 
 def _finds_by_fork(before: Hop | None, fork: Fork, after: Hop | None) -> Test:
     def finds(value: Any, work: Work) -> bool:
-        work.left -= 1
+        work.left -= 2
         if before is not None:
             value = before(value, work)
             if value is MISSING:
@@ -104,6 +104,7 @@ def in_turn(hops: Sequence[Hop]) -> Hop | None:
 
     def hop(value: Any, work: Work) -> Any:
         for each in hops:
+            work.left -= 1
             value = each(value, work)
             if value is MISSING:
                 return MISSING
