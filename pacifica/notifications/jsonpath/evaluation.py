@@ -125,6 +125,7 @@ class _Paths:
         all_results = [self._argument(each) for each in arguments]
 
         def fork(value: Any, work: Work) -> Iterator[Any]:
+            work.left -= 3
             # All arguments are looked at first, even if the function can't take them: one of them may be an error.
             for chosen in product(*[list(results(value, work)) for results in all_results]):
                 reached = function(value, *chosen)

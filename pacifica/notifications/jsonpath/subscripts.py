@@ -112,9 +112,10 @@ def union(forks: Sequence[Fork]) -> Fork:
     """Go to what each member leads to, but not twice to the same value."""
 
     def fork(value: Any, work: Work) -> Iterator[Any]:
+        work.left -= 2
         given: dict[int, Any] = {}
         for each in forks:
-            work.left -= 2
+            work.left -= 1
             for reached in each(value, work):
                 if id(reached) not in given:
                     given[id(reached)] = reached

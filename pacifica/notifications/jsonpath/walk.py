@@ -33,11 +33,12 @@ class Route:
 
     def results(self, value: Any, work: Work) -> Iterator[Any]:
         """Give what the path leads to; does not recurse, however many forks there are."""
-        work.left -= 4
+        work.left -= 2
         if self.hops[0] is not None:
             value = self.hops[0](value, work)
         if value is MISSING:
             return
+        work.left -= 1
         if not self.forks:
             yield value
             return
@@ -69,7 +70,9 @@ class Route:
         return self._finds
 
     def _finds(self, value: Any, work: Work) -> bool:
-        return any(True for _ in self.results(value, work))
+        for _ in self.results(value, work):
+            return True
+        return False
 
 
 def _finds_by_hop(hop: Hop | None) -> Test:
@@ -82,11 +85,12 @@ def _finds_by_hop(hop: Hop | None) -> Test:
 
 def _finds_by_fork(before: Hop | None, fork: Fork, after: Hop | None) -> Test:
     def finds(value: Any, work: Work) -> bool:
-        work.left -= 2
+        work.left -= 1
         if before is not None:
             value = before(value, work)
             if value is MISSING:
                 return False
+        work.left -= 1
         for reached in fork(value, work):
             if work.left < 0:
                 work.check()
