@@ -1,6 +1,6 @@
 """The JSONPath dialect of jsonpath2 0.4.5: parse an expression, and find whether an event matches it.
 
-A text goes through ``lexer`` and ``parser`` (with ``cursor``, ``literals``, and ``faults`` for what is wrong) and becomes
+A text goes through ``lexer`` and ``parser`` (with ``cursor``, ``literals``; ``faults`` says what is wrong) and becomes
 what ``syntax`` has; ``bounds`` says what is too much. ``evaluation`` makes a function of it once (with ``subscripts``,
 ``functions``, ``conditions``, ``comparisons``), which ``walk`` leads through an event, while ``work`` counts the steps.
 ``oracle`` asks jsonpath2 itself, and nothing that runs per event does.
