@@ -21,7 +21,7 @@ from .webhooks import webhooks
 #: Subscriptions in one index, how many of them are removed and come back with another expression.
 HELD, REMOVED = 40, 10
 #: Events of each kind in a round; the webhooks are large.
-ANY, PACIFICA, WEBHOOKS = 18, 4, 2
+ANY, PACIFICA, WEBHOOKS = 30, 4, 1
 #: Texts in a round of mutated syntax.
 TEXTS = 200
 
