@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 from .. import jsonpath
@@ -52,18 +51,9 @@ def _hints(path: syntax.Path) -> list[str]:
     return []
 
 
-def _may_fail(part: Any) -> bool:
+def _may_fail(path: syntax.Path) -> bool:
     """Tell whether there is a slice with step 0, which ends a match by an error."""
-    parts = [part]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, syntax.Slice) and part.step == 0:
-            return True
-        if isinstance(part, tuple):
-            parts.extend(part)
-        elif is_dataclass(part):
-            parts.extend(getattr(part, each.name) for each in fields(part))
-    return False
+    return any(isinstance(part, syntax.Slice) and part.step == 0 for part in syntax.parts(path))
 
 
 class _Judge:
