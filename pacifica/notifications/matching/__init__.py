@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .explain import explain
+from .hints import hints
 from .index import Index
 
-__all__ = ["Index"]
+__all__ = ["Index", "explain", "hints"]

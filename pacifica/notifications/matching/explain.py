@@ -36,11 +36,11 @@ def explain(text: str, event: Any, results: int = 5, bounds: jsonpath.Bounds | N
     return {
         "jsonpath": text,
         "matches": matches,
-        "error": error,
+        "error": error and (story.failure or error),
         "results": [] if error else [place.shown() for place in story.results],
         "found": 0 if error else story.count,
         "furthest": story.way[-1].location if story.way else "$",
-        "nearest_miss": str(story.miss) if story.miss is not None else None,
+        "nearest_miss": str(story.miss) if story.miss and not error else None,
         "steps": story.steps,
         "filters": story.filters,
         "stopped": story.stopped,
@@ -60,6 +60,7 @@ class _Story:
     way: Way = ()
     miss: Miss | None = None
     filters: list[dict[str, Any]] = field(default_factory=list)
+    failure: str | None = None
     stopped: str | None = None
 
     def follow(self, event: Any) -> None:
@@ -72,8 +73,12 @@ class _Story:
                 if len(self.results) < self.wanted:
                     self.results.append(way[-1])
         except ValueError:
-            # After the first result this is no error: whoever matches does not look any further.
-            self.stopped = f"a slice with step 0 meets a list behind `{self.ends.last[-1].location}`"
+            failure = f"a slice with step 0 meets a list, behind `{self.ends.last[-1].location}`"
+            if self.count:
+                # No error any more: whoever matches does not look beyond the first result.
+                self.stopped = failure
+            else:
+                self.failure = failure
         except (Weary, RecursionError):
             self.stopped = f"there is more to look at than {LIMIT} values; the rest is left out"
 
