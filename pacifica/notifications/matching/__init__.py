@@ -5,5 +5,6 @@ from __future__ import annotations
 from .explain import explain
 from .hints import hints
 from .index import Index
+from .places import shortened
 
-__all__ = ["Index", "explain", "hints"]
+__all__ = ["Index", "explain", "hints", "shortened"]
