@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .explain import explain
 from .hints import hints
-from .index import Index
+from .index import Index, Stats
 from .places import shortened
 
-__all__ = ["Index", "explain", "hints", "shortened"]
+__all__ = ["Index", "Stats", "explain", "hints", "shortened"]

@@ -1,61 +1,228 @@
-"""Holds the parsed expressions of all subscriptions and tries each of them on an event."""
+"""Holds the expressions of all subscriptions, and gives those that find something in an event."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from .. import jsonpath
-from .budget import Budget
+from .alternatives import NotIndexable, OneOf
+from .buckets import Member
+from .collectors import Handle, Shape
+from .loops import Loop
+from .recipes import Form
+from .run import Run
+from .signatures import Signature, Token
+from .templates import Planned, Slots, Templates
 
-#: What is told of an expression that failed on an event: its key and the error (``OutOfTime`` or ``ValueError``).
+#: What is told of an expression that failed on an event: its key and the error.
 OnFailure = Callable[[Hashable, Exception], None]
 
 
-class Index:
-    """Expressions by key; one writer, one matching thread.
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many expressions and shapes there are, what is outside the index and why, and the bytes of it all."""
 
-    ``seconds`` is what one expression may take on one event. An expression that fails or runs away is told to
+    expressions: int
+    shapes: int
+    outside: dict[Hashable, str] = field(default_factory=dict)
+    bytes: int = 0
+
+
+class _Outside:
+    """An expression that is tried by itself."""
+
+    __slots__ = ("expression", "why")
+
+    def __init__(self, expression: jsonpath.Expression, why: str) -> None:
+        self.expression, self.why = expression, why
+
+
+class Index:
+    """Expressions by key; for one writer and any number of readers at the same time.
+
+    What fails on an event, or would take more work than an expression may on an event of its size, is told to
     ``failed`` and counts as no match; the others are not touched by it.
     """
 
-    def __init__(self, bounds: jsonpath.Bounds, seconds: float, failed: OnFailure) -> None:
+    def __init__(self, bounds: jsonpath.Bounds | None = None, failed: OnFailure | None = None) -> None:
         """Start empty."""
-        self._bounds = bounds
-        self._budget = Budget(seconds)
+        self._bounds = bounds or jsonpath.Bounds()
         self._failed = failed
-        self._expressions: dict[Hashable, jsonpath.Expression] = {}
+        self._held: dict[Hashable, Any] = {}
+        self._outside: dict[Hashable, _Outside] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._signatures: dict[str, Signature] = {}
+        self._loops: dict[str, Loop] = {}
+        self._event = Loop((), None)
+        self._always = Token(())
+        #: How many expressions stand under more than one entry.
+        self._several = 0
+        self._templates = Templates(self._bounds)
 
     def __len__(self) -> int:
         """Count the expressions."""
-        return len(self._expressions)
+        return len(self._held)
 
     def add(self, key: Hashable, text: str) -> None:
         """Hold an expression under a key, in place of the one that was there.
 
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
-        held = self._expressions.get(key)
-        if held is not None and held.text == text:
-            return
-        self.remove(key)
-        self._expressions[key] = jsonpath.parse(text, self._bounds)
+        before = self._held.get(key, self)
+        try:
+            planned, values = self._templates.plan(text)
+            handles: Any = self._entered(planned, values, key)
+        except NotIndexable as error:
+            handles = _Outside(jsonpath.parse(text, self._bounds), str(error))
+            self._outside = {**self._outside, key: handles}
+        except ValueError:
+            self.remove(key)
+            raise
+        # The new one is there before the old one goes: a reader in between sees one of them.
+        if before is not self:
+            self._leave(before, key)
+        self._held[key] = handles
 
     def remove(self, key: Hashable) -> None:
         """Forget a key; one that is not there is no error."""
-        self._expressions.pop(key, None)
+        held = self._held.pop(key, self)
+        if held is not self:
+            self._leave(held, key)
 
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
-        found = []
-        for key, expression in list(self._expressions.items()):
+        run = Run(event)
+        self._event.run(run)
+        self._always.found(run)
+        for loop in run.loops:
+            loop.run(run)
+        found = list(run.keys())
+        for key, outside in self._outside.items():
             try:
-                matched = self._budget.run(partial(jsonpath.find, expression, event))
-            # Whatever an evaluator raises on an expression of a user concerns that user alone.
+                matched = jsonpath.find(outside.expression, event)
+            # Whatever happens with an expression of a user concerns that user alone.
             except Exception as error:  # noqa: BLE001
-                self._failed(key, error)
+                if self._failed:
+                    self._failed(key, error)
             else:
                 if matched:
                     found.append(key)
+        if self._several:
+            found = list(dict.fromkeys(found))
         return found
+
+    def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
+        """Enter an expression under each of its alternatives; give what removes it."""
+        slots = planned.slots
+        if len(slots) == 1 and slots[0].single:
+            (one,) = slots
+            shape = self._shapes.get(one.key) or self._new_shape(one)
+            event, item, rest = one.event, one.item, one.rest
+            return self._enter(
+                shape,
+                tuple([values[place] for place in event]) if event else (),
+                [values[place] for place in item],
+                tuple([values[place] for place in rest]) if rest else (),
+                key,
+            )
+        handles: dict[Any, Handle] = {}
+        for one in slots:
+            shape = self._shapes.get(one.key) or self._new_shape(one)
+            for event, item, rest in _choices(one, values):
+                what = (one.key, event, item, rest)
+                if what not in handles:
+                    handles[what] = self._enter(shape, event, item, rest, key)
+        if len(handles) > 1:
+            self._several += 1
+        return list(handles.values())
+
+    def _enter(
+        self, shape: Shape, event: tuple[Any, ...], item: Iterable[Any], rest: tuple[Any, ...], key: Hashable
+    ) -> Handle:
+        signature = shape.parent
+        if signature is None:
+            handle = shape.add((*item, shape), rest, key)
+            if shape.loop is not self._event:
+                self._always.use(shape.loop)
+            return handle
+        entry = (*event, signature)
+        token = signature.table.get(entry) or Token(entry)
+        handle = shape.add((*item, token, shape), rest, key)
+        if token.use(shape.loop):
+            signature.enter(entry, token)
+        return handle
+
+    def _leave(self, held: Any, key: Hashable) -> None:
+        if isinstance(held, _Outside):
+            if self._outside.get(key) is held:
+                self._outside = {other: one for other, one in self._outside.items() if one is not held}
+            return
+        if not isinstance(held, list):
+            self._leave_one(held, key)
+            return
+        if len(held) > 1:
+            self._several -= 1
+        for handle in held:
+            self._leave_one(handle, key)
+
+    def _leave_one(self, handle: Handle, key: Hashable) -> None:
+        entry = handle.entry if isinstance(handle, Member) else handle
+        shape = entry[-1]
+        signature = shape.parent
+        if signature is not None:
+            token = entry[-2]
+            if token.disuse(shape.loop):
+                signature.leave(token.entry)
+                if not signature.table:
+                    del self._signatures[signature.key]
+        elif shape.loop is not self._event:
+            self._always.disuse(shape.loop)
+        shape.remove(handle, key)
+        if not shape.table:
+            self._forget(shape)
+
+    def _forget(self, shape: Shape) -> None:
+        """Let a shape that nobody has any more go, with its code."""
+        del self._shapes[shape.key]
+        shape.loop.shapes -= 1
+        if not shape.loop.shapes and shape.loop is not self._event:
+            del self._loops[shape.loop.key]
+
+    def _new_shape(self, one: Slots) -> Shape:
+        form = one.form
+        signature = self._signature(form)
+        shape = self._shapes[one.key] = Shape(one.key, form.item, self._loop(form), signature)
+        return shape
+
+    def _signature(self, form: Form) -> Signature | None:
+        """Give the signature of a form; none if it does not walk, for then the event is its item."""
+        if not any((form.event.equal, form.event.exist, form.event.checks)):
+            return None
+        key = repr(form.event)
+        signature = self._signatures.get(key)
+        if signature is None:
+            signature = self._signatures[key] = Signature(key, form.event, self._event)
+        return signature
+
+    def _loop(self, form: Form) -> Loop:
+        if form.walk is None:
+            return self._event
+        key = repr((form.way, form.walk))
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = self._loops[key] = Loop(form.way, form.walk, key)
+        return loop
+
+
+def _choices(one: Slots, values: list[Any]) -> Iterable[tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]]:
+    """Give the literals for event, item and rest, for each choice of one literal where several are wanted."""
+    rest = tuple(
+        values[place] if isinstance(place, int) else OneOf(values[each] for each in place) for place in one.rest
+    )
+    wanted = [(place,) if isinstance(place, int) else place for place in (*one.event, *one.item)]
+    for places in product(*wanted):
+        literals = tuple(values[place] for place in places)
+        yield literals[: len(one.event)], literals[len(one.event) :], rest

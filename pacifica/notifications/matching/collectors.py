@@ -1,0 +1,209 @@
+"""Collects the values that an event has where the subscriptions of one shape differ, and looks them up."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, TypeAlias
+
+from ..jsonpath.syntax import And
+from .buckets import Bucket, Member
+from .loops import Loop, holds
+from .masks import TRUTH, Decision, condition
+from .recipes import Asked
+from .run import Keys, Run
+from .source import compiled, followed, indented
+
+#: So many entries of a shape must there be before it looks again which of its values tell them apart best.
+_LOOK_AGAIN = frozenset({16, 256, 4096, 65536})
+#: So many shapes may stand behind one guard before another is preferred.
+_CROWDED = 32
+
+#: Where a collector stands in its loop: behind a guard for the literal at a place of its entries, behind a member that
+#: an object must have, or (None) nowhere in particular: it gets every item.
+_Stand: TypeAlias = int | str | None
+
+#: What is kept of an expression to remove it.
+Handle: TypeAlias = "tuple[Any, ...] | Member"
+
+
+class Collector:
+    """What is asked of an item by all who ask the same but for literals, and a table from these to who they are.
+
+    An entry is the tuple of literals, then a token if something is asked of the event too, then the collector itself.
+    A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
+    """
+
+    __slots__ = ("_more", "_stand", "asked", "collect", "key", "loop", "parent", "table")
+
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
+        """Start without entries; the code is made when an event first needs it."""
+        self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
+        self.table: dict[tuple[Any, ...], Any] = {}
+        #: How many entries beyond the first have the same value at the guard.
+        self._more: dict[Any, int] = {}
+        self._stand: _Stand = self._best()
+        self.collect = self._collect_first
+
+    def enter(self, entry: tuple[Any, ...], hit: Any) -> None:
+        """Put something under a new entry."""
+        self.table[entry] = hit
+        self._guard(self._stand, entry, first=len(self.table) == 1)
+        if len(self.table) in _LOOK_AGAIN:
+            self._look_again()
+
+    def leave(self, entry: tuple[Any, ...]) -> None:
+        """Forget an entry."""
+        self._unguard(self._stand, entry, last=len(self.table) == 1)
+        del self.table[entry]
+
+    def _guard(self, stand: _Stand, entry: tuple[Any, ...], *, first: bool) -> None:
+        if not isinstance(stand, int):
+            if first:
+                self.loop.need(stand, self)
+            return
+        way, value = self.asked.equal[stand], entry[stand]
+        if first:
+            self.loop.crowds[way] = self.loop.crowds.get(way, 0) + 1
+        guard = self.loop.guards.get(way)
+        if guard is not None and holds(guard.values.get(value), self):
+            self._more[value] = self._more.get(value, 0) + 1
+        else:
+            self.loop.want(way, value, self)
+
+    def _unguard(self, stand: _Stand, entry: tuple[Any, ...], *, last: bool) -> None:
+        if not isinstance(stand, int):
+            if last:
+                self.loop.unneed(stand, self)
+            return
+        value = entry[stand]
+        if last:
+            self.loop.crowds[self.asked.equal[stand]] -= 1
+        more = self._more.get(value, 0)
+        if more > 1:
+            self._more[value] = more - 1
+        elif more:
+            del self._more[value]
+        else:
+            self.loop.unwant(self.asked.equal[stand], value, self)
+
+    def _look_again(self) -> None:
+        """Move behind the guard whose values tell the entries apart best by now."""
+        best = self._best()
+        if best == self._stand:
+            return
+        before, more = self._stand, self._more
+        self._stand, self._more = best, {}
+        for number, entry in enumerate(self.table):
+            self._guard(best, entry, first=number == 0)
+        left, self._more = self._more, more
+        for number, entry in enumerate(self.table):
+            self._unguard(before, entry, last=number == 0)
+        self._more = left
+
+    def _best(self) -> _Stand:
+        """Choose where to stand."""
+        loop, ways = self.loop, self.asked.equal
+        keys = self.asked.first_keys()
+        crowd: dict[_Stand, int] = {number: loop.crowd(way) for number, way in enumerate(ways)}
+        crowd |= {key: loop.crowd(key) for key in keys}
+        roomy = [number for number in range(len(ways)) if crowd[number] <= _CROWDED]
+        if roomy:
+            return max(roomy, key=lambda number: len({entry[number] for entry in self.table}))
+        return min(crowd, key=lambda stand: (crowd[stand], isinstance(stand, str)), default=None)
+
+    # What readers do.
+
+    def _collect_first(self, item: Any, run: Run) -> None:
+        """Make the code, and run it from then on."""
+        lines, names = self.source()
+        collect = compiled(lines, "collect", names)
+        self.collect = collect  # type: ignore[method-assign]
+        collect(item, run)
+
+    def source(self) -> tuple[list[str], dict[str, Any]]:
+        """Give the source of the collector, and what its free names mean."""
+        names: dict[str, Any] = {"table": self.table.get, "me": self, "parent": self.parent, "truth": TRUTH}
+        lines: list[str] = []
+        entry = [f"value_{number}" for number in range(len(self.asked.equal))]
+        if self.parent is not None:
+            lines += ["token = run.tokens.get(parent)", "if token is None: return"]
+            entry.append("token")
+        entry.append("me")
+        ways = [*zip(self.asked.equal, entry, strict=False), *((way, "there") for way in self.asked.exist)]
+        known = bool(self.asked.first_keys()) and any(way for way, _ in ways)
+        if known:
+            lines.append("if item.__class__ is not dict: return")
+        for way, name in ways:
+            lines += followed(way, "item", name, known=known)
+            if name == "there":
+                lines.append("if there is MISSING: return")
+        lines += [
+            "try:",
+            f"    hit = table(({', '.join(entry)},))",
+            "except TypeError:",
+            "    return",
+            "if hit is None: return",
+        ]
+        for number, check in enumerate(self.asked.checks):
+            names[f"check_{number}"] = condition(check, iter(()))
+            lines.append(f"if not check_{number}(item, run.event, truth): return")
+        lines.append(self._found())
+        return ["def collect(item, run):", *indented(lines)], names
+
+    def _found(self) -> str:
+        """Give the line for a hit."""
+        raise NotImplementedError
+
+
+class Shape(Collector):
+    """What subscriptions that differ in literals alone ask of an item; its hits are their keys."""
+
+    __slots__ = ("_decide",)
+
+    def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None) -> None:
+        """Start without entries."""
+        self._decide: Decision | None = None
+        super().__init__(key, asked, loop, parent)
+        loop.shapes += 1
+
+    def add(self, entry: tuple[Any, ...], literals: tuple[Any, ...], key: Any) -> Handle:
+        """Take a subscription in; give what removes it."""
+        hit = self.table.get(entry)
+        if self.asked.rest:
+            if hit is None:
+                hit = Bucket(self._decision())
+            member = Member(entry, literals, key)
+            hit.add(member)
+            if len(hit.chunks) == 1 and len(hit.chunks[0].members) == 1:
+                self.enter(entry, hit)
+            return member
+        if hit is None:
+            self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
+        elif hit.__class__ is Keys:
+            hit[key] = None
+        else:
+            self.table[entry] = Keys.fromkeys((hit, key))
+        return entry
+
+    def remove(self, handle: Handle, key: Any) -> None:
+        """Let a subscription go."""
+        if isinstance(handle, Member):
+            bucket = self.table[handle.entry]
+            bucket.remove(handle)
+            if not bucket.chunks:
+                self.leave(handle.entry)
+            return
+        hit = self.table[handle]
+        if hit.__class__ is not Keys or len(hit) == 1:
+            self.leave(handle)
+        else:
+            del hit[key]
+
+    def _decision(self) -> Decision:
+        if self._decide is None:
+            rest = self.asked.rest
+            self._decide = condition(rest[0] if len(rest) == 1 else And(rest), count())
+        return self._decide
+
+    def _found(self) -> str:
+        return "hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"

@@ -1,0 +1,273 @@
+"""Walks to items once for all shapes that ask something of them, and hands each item to those few that may want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..jsonpath.syntax import Key
+from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
+from .masks import walk_of
+from .source import compiled, followed, indented, looked_up
+
+if TYPE_CHECKING:
+    from .collectors import Collector
+    from .run import Run
+
+#: So many guards are asked one after the other; beyond, an item's own members say which guards to ask.
+_UNROLLED = 8
+
+
+class Several:
+    """Collectors that want the same items."""
+
+    __slots__ = ("collectors",)
+
+    def __init__(self, collectors: Iterable[Any]) -> None:
+        """Take them."""
+        self.collectors = tuple(collectors)
+
+    def collect(self, item: Any, run: Run) -> None:
+        """Hand an item to all of them."""
+        for collector in self.collectors:
+            collector.collect(item, run)
+
+
+def _size(group: Any) -> int:
+    """Count the collectors of a group."""
+    return len(group.collectors) if group.__class__ is Several else group is not None
+
+
+def holds(group: Any, collector: Any) -> bool:
+    """Tell whether a collector is in a group."""
+    return group is collector or (group.__class__ is Several and collector in group.collectors)
+
+
+def _with(group: Any, collector: Any) -> Any:
+    """Give a group of collectors (one, ``Several`` or None) and one more."""
+    if group is None:
+        return collector
+    return Several([*(group.collectors if group.__class__ is Several else (group,)), collector])
+
+
+def _without(group: Any, collector: Any) -> Any:
+    """Give a group without one of its collectors, None if that was the last."""
+    if group.__class__ is not Several:
+        return None if group is collector else group
+    left = [other for other in group.collectors if other is not collector]
+    return left[0] if len(left) == 1 else Several(left)
+
+
+class Guard:
+    """The values that shapes want at the end of one way, and for each value the collectors that want it."""
+
+    __slots__ = ("read", "values", "way")
+
+    def __init__(self, way: Way) -> None:
+        """Start without values."""
+        self.way = way
+        self.values: dict[Any, Any] = {}
+        lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
+        self.read = compiled(lines, "read", {})
+
+    def collect(self, item: Any, run: Run) -> None:
+        """Hand an item to the collectors that want the value it has."""
+        try:
+            group = self.values.get(self.read(item))
+        except TypeError:
+            return
+        if group is not None:
+            group.collect(item, run)
+
+
+class Loop:
+    """All shapes that ask something of the items at the end of one walk.
+
+    The writer changes the guards, then the version; a reader that meets another version than that of the code it has
+    writes the code anew. Guards are asked for a value that the item has at a way; shapes that equal nothing stand under
+    a member that the item must have, and if there is none, get every item.
+    """
+
+    __slots__ = ("_code", "always", "crowds", "guards", "key", "present", "shapes", "version", "walk", "way")
+
+    def __init__(self, way: Way, walk: Walk, key: str = "") -> None:
+        """Start without shapes."""
+        self.way, self.walk, self.key = way, walk, key
+        self.guards: dict[Way, Guard] = {}
+        #: How many collectors stand behind each guard.
+        self.crowds: dict[Way, int] = {}
+        self.present: dict[str, Any] = {}
+        self.always: Any = None
+        self.shapes = 0
+        self.version = 0
+        self._code: tuple[int, Callable[[Any, Run], None]] | None = None
+
+    @property
+    def first_key(self) -> str | None:
+        """The member that an event must have for this loop to find items; None if it finds some without."""
+        return self.way[0].name if self.way and isinstance(self.way[0], Key) else None
+
+    def crowd(self, stand: Way | str) -> int:
+        """Count the groups of collectors that stand behind a guard or a member."""
+        if isinstance(stand, str):
+            return _size(self.present.get(stand))
+        return self.crowds.get(stand, 0)
+
+    def want(self, way: Way, value: Any, collector: Collector) -> None:
+        """Hand items that have a value at the end of a way to a collector."""
+        guard = self.guards.get(way)
+        if guard is None:
+            guard = self.guards[way] = Guard(way)
+            self.version += 1
+        guard.values[value] = _with(guard.values.get(value), collector)
+
+    def unwant(self, way: Way, value: Any, collector: Collector) -> None:
+        """Take back what ``want`` did."""
+        guard = self.guards[way]
+        group = _without(guard.values[value], collector)
+        if group is not None:
+            guard.values[value] = group
+            return
+        del guard.values[value]
+        if not guard.values:
+            del self.guards[way]
+            self.crowds.pop(way, None)
+            self.version += 1
+
+    def need(self, key: str | None, collector: Collector) -> None:
+        """Hand items that have a member to a collector; None: all items."""
+        if key is None:
+            self.always = _with(self.always, collector)
+        else:
+            self.present[key] = _with(self.present.get(key), collector)
+        self.version += 1
+
+    def unneed(self, key: str | None, collector: Collector) -> None:
+        """Take back what ``need`` did."""
+        if key is None:
+            self.always = _without(self.always, collector)
+        else:
+            group = _without(self.present[key], collector)
+            if group is None:
+                del self.present[key]
+            else:
+                self.present[key] = group
+        self.version += 1
+
+    def run(self, run: Run) -> None:
+        """Walk to the items of an event and hand them on."""
+        code = self._code
+        if code is None or code[0] != self.version:
+            version = self.version
+            code = self._code = version, self._compiled()
+        code[1](run.event, run)
+
+    def _compiled(self) -> Callable[[Any, Run], None]:
+        lines, names = self.source()
+        return compiled(lines, "loop", names)
+
+    def source(self) -> tuple[list[str], dict[str, Any]]:
+        """Give the source of the loop, and what its free names mean."""
+        guards, present, always = list(self.guards.values()), list(self.present.items()), self.always
+        of_objects = [guard for guard in guards if guard.way and isinstance(guard.way[0], Key)]
+        of_others = [guard for guard in guards if guard not in of_objects]
+        names: dict[str, Any] = {}
+        if len(of_objects) + len(present) <= _UNROLLED:
+            body = _asked_one_by_one(of_objects, present, names)
+        else:
+            body = _asked_by_members(of_objects, present, names)
+        rest: list[str] = []
+        for position, guard in enumerate(of_others):
+            names[f"other_{position}"] = guard
+            rest.append(f"other_{position}.collect(item, run)")
+        if always is not None:
+            names["always"] = always
+            rest.append("always.collect(item, run)")
+        start = ["def loop(event, run):", *indented(followed(self.way, "event", "base"))]
+        return start + indented(_walked(self.walk, body, rest, names)), names
+
+
+def _asked_one_by_one(guards: list[Guard], present: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
+    """Give lines that ask each guard for an object."""
+    lines: list[str] = []
+    for position, guard in enumerate(guards):
+        names[f"wanted_{position}"] = guard.values.get
+        first, *others = guard.way
+        end = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
+        if others:
+            lines += [f"value = {end}", *looked_up(tuple(others), "value", "value")]
+            end = "value"
+        lines += [
+            "try:",
+            f"    group = wanted_{position}({end})",
+            "except TypeError:",
+            "    group = None",
+            "if group is not None:",
+            "    group.collect(item, run)",
+        ]
+    for position, (key, group) in enumerate(present):
+        names[f"present_{position}"] = group
+        lines.append(f"if {ascii(str(key))} in item: present_{position}.collect(item, run)")
+    return lines
+
+
+def _asked_by_members(guards: list[Guard], present: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
+    """Give lines that ask the guards that an object's own members name: their number may be in the thousands."""
+    by_member: dict[str, Any] = {}
+    for guard in guards:
+        key = guard.way[0].name  # type: ignore[union-attr]
+        by_member[key] = _with(by_member.get(key), guard)
+    for key, group in present:
+        by_member[key] = _with(by_member.get(key), group)
+    names["by_member"] = by_member.get
+    return [
+        "for key in item:",
+        "    group = by_member(key)",
+        "    if group is not None:",
+        "        group.collect(item, run)",
+    ]
+
+
+def _walked(walk: Walk, body: list[str], rest: list[str], names: dict[str, Any]) -> list[str]:
+    """Give lines that go to each item; ``body`` is done with objects, ``rest`` with every item."""
+    objects = ["if item.__class__ is dict:", *indented(body)] if body else []
+    if walk is None:
+        return ["item = base", *objects, *rest, "return"]
+    if walk is SELF_AND_BELOW or walk is BELOW:
+        return _all_below(walk, body, rest)
+    if walk == EACH:
+        items = [
+            "if base.__class__ is list: items = base",
+            "elif base.__class__ is dict: items = base.values()",
+            "else: return",
+        ]
+    else:
+        names["items_of"] = walk_of(walk)  # type: ignore[arg-type]
+        items = ["items = items_of(base, event)"]
+    return [*items, "for item in items:", *indented(objects + rest or ["pass"])]
+
+
+def _all_below(walk: Walk, body: list[str], rest: list[str]) -> list[str]:
+    """Give lines that go through a value and all below it; what has nothing below it only if somebody asks."""
+    start = ["stack = [base]"]
+    if walk is BELOW:
+        start = [
+            "if base.__class__ is list: stack = base.copy()",
+            "elif base.__class__ is dict: stack = list(base.values())",
+            "else: return",
+        ]
+    if rest:
+        objects, lists = ["stack.extend(item.values())"], ["stack.extend(item)"]
+    else:
+        choose = "    if value.__class__ is dict or value.__class__ is list: stack.append(value)"
+        objects, lists = ["for value in item.values():", choose], ["for value in item:", choose]
+    return [
+        *start,
+        "while stack:",
+        "    item = stack.pop()",
+        "    if item.__class__ is dict:",
+        *indented(objects + body, 2),
+        "    elif item.__class__ is list:",
+        *indented(lists, 2),
+        *indented(rest),
+    ]

@@ -1,0 +1,42 @@
+"""What is found out about one event on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .masks import Block
+
+
+class Keys(dict[Any, None]):
+    """The keys of several subscriptions that ask for the same, in their order."""
+
+    __slots__ = ()
+
+
+class Run:
+    """One event on its way through the index."""
+
+    __slots__ = ("event", "found", "loops", "masks", "tokens")
+
+    def __init__(self, event: Any) -> None:
+        """Start with nothing found."""
+        self.event = event
+        #: What was found in tables, by its identity: a key, or ``Keys``.
+        self.found: dict[int, Any] = {}
+        #: By shape of the conditions on the event: the token of the literals that this event has there.
+        self.tokens: dict[Any, Any] = {}
+        #: The loops that have something to ask of this event.
+        self.loops: dict[Any, None] = {}
+        #: The subscriptions of a block that were found so far.
+        self.masks: dict[Block, int] = {}
+
+    def keys(self) -> Iterator[Any]:
+        """Give all keys that were found; one that was entered several times may come several times."""
+        for hit in self.found.values():
+            if hit.__class__ is Keys:
+                yield from hit
+            else:
+                yield hit
+        for block, mask in self.masks.items():
+            yield from block.chosen(mask)

@@ -1,0 +1,70 @@
+"""What shapes ask of the event itself before they walk to its items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .collectors import Collector
+from .loops import Loop
+from .run import Run
+
+
+class Token:
+    """The literals that some subscriptions want an event to have: once it has them, their loops are worth running.
+
+    An event that nobody wants finds no token, and then no loop runs.
+    """
+
+    __slots__ = ("_counts", "entry", "loops")
+
+    def __init__(self, entry: tuple[Any, ...]) -> None:
+        """Start without loops; ``entry`` is what leads to the token."""
+        self.entry = entry
+        self._counts: dict[Loop, int] = {}
+        #: By the member that an event must have for a loop to find items.
+        self.loops: dict[str | None, tuple[Loop, ...]] = {}
+
+    def use(self, loop: Loop) -> bool:
+        """Count one more entry that needs a loop; tell whether it is the first of all."""
+        first = not self._counts
+        count = self._counts.get(loop, 0)
+        if not count:
+            key = loop.first_key
+            self.loops[key] = (*self.loops.get(key, ()), loop)
+        self._counts[loop] = count + 1
+        return first
+
+    def disuse(self, loop: Loop) -> bool:
+        """Count one entry less; tell whether it was the last of all."""
+        count = self._counts[loop]
+        if count > 1:
+            self._counts[loop] = count - 1
+            return False
+        del self._counts[loop]
+        key = loop.first_key
+        left = tuple(other for other in self.loops[key] if other is not loop)
+        if left:
+            self.loops[key] = left
+        else:
+            del self.loops[key]
+        return not self._counts
+
+    def found(self, run: Run) -> None:
+        """Note the loops that may find items in an event."""
+        loops, event = self.loops, run.event
+        for loop in loops.get(None, ()):
+            run.loops[loop] = None
+        if event.__class__ is dict:
+            for key in event:
+                if (here := loops.get(key)) is not None:
+                    for loop in here:
+                        run.loops[loop] = None
+
+
+class Signature(Collector):
+    """What shapes that differ in the rest ask of the event; its hits are tokens. Its only item is the event."""
+
+    __slots__ = ()
+
+    def _found(self) -> str:
+        return "run.tokens[me] = hit; hit.found(run)"
