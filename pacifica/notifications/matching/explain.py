@@ -8,11 +8,11 @@ from typing import Any
 from .. import jsonpath
 from ..errors import NotificationsError
 from ..jsonpath import syntax
-from . import wording
-from .findings import Ends, find_out
-from .misses import Miss, nearest
-from .places import Place
-from .walk import Walk, Way, Weary
+from .telling import wording
+from .telling.findings import Ends, find_out
+from .telling.misses import Miss, nearest
+from .telling.places import Place
+from .telling.walk import Walk, Way, Weary
 
 #: Values and comparisons that are looked at to follow a path, and again to find out about filters.
 LIMIT = 100_000

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 from .. import jsonpath
 from ..jsonpath import syntax
-from . import knowledge, wording
-from .contradictions import Demands, against_literal, check_kinds, literal
-from .knowledge import ANY, LIST, NUMBER, OBJECT, TEXT, UNKNOWN, Impossible, NoMember, Something
-from .places import Place
-from .walk import Walk
+from .telling import knowledge, wording
+from .telling.contradictions import Demands, against_literal, check_kinds, literal
+from .telling.knowledge import ANY, LIST, NUMBER, OBJECT, TEXT, UNKNOWN, Impossible, NoMember, Something
+from .telling.places import Place
+from .telling.walk import Walk
 
 #: How often conditions are looked at together, and how many certain values of one path are kept.
 _EFFORT, _CERTAIN = 2000, 20

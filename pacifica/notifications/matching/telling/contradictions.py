@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..jsonpath import syntax
-from ..jsonpath.values import COMPARE, EXCHANGED
+from ...jsonpath import syntax
+from ...jsonpath.values import COMPARE, EXCHANGED
 from . import wording
 from .knowledge import UNKNOWN, Impossible, Something, kind_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..jsonpath import syntax
-from ..jsonpath.values import EXCHANGED
+from ...jsonpath import syntax
+from ...jsonpath.values import EXCHANGED
 from . import wording
 from .findings import Ends, Finding, Side, find_out
 from .places import Place, kind, shortened
@@ -62,8 +62,8 @@ def _miss(walk: Walk, subscript: syntax.Subscript, way: Way, below: bool) -> Mis
     if isinstance(subscript, syntax.Filter):
         found = find_out(walk, subscript.condition, place)
         blamed = found.to_blame()
-        # That so much else holds makes it nearer, too little to weigh against one more that does not.
-        return Miss(way, found.cost(), [said for each, wanted in blamed for said in _said(walk, each, wanted)])
+        sentences = [said for each, wanted in blamed for said in _said(walk, each, wanted)]
+        return Miss(way, found.cost(), list(dict.fromkeys(sentences)))
     if below and isinstance(subscript, syntax.Key):
         return Miss(way, 3, [f"nothing from `{way[-2].location}` downwards has a member {_quoted(subscript.name)}"])
     cost, sentence = _nothing_at(walk, subscript, place)
