@@ -54,8 +54,7 @@ def deliver(url: str, groups: Iterable[Sequence[orm.EventMatch]]) -> None:
                     body = json.dumps(ingest(number), ensure_ascii=False).encode()
                     event = orm.EventLog.store(events.parse(body)).uuid
                     orm.EventLogMatch.add(event, {row.uuid: row.lane for row in subscriptions})
-                for row in orm.EventLog.claim_unrouted(_BATCH, 60):
-                    row.finish_routing(revision)
+                orm.EventLog.finish_routing(orm.EventLog.claim_unrouted(_BATCH, 60), revision)
 
 
 def pending(url: str, subscriptions: Collection[orm.EventMatch]) -> bool:

@@ -283,10 +283,11 @@ class Matching:
     max_nesting: int = setting(32, _number(int, 1, 64))
     #: How often a JSONPath may descend at any depth (``..``).
     max_descents: int = setting(2, _number(int, 0, 10))
-    #: List elements that one slice of a JSONPath may span.
-    max_slice: int = setting(10000, _number(int, 1, 1000000))
-    #: Seconds that one JSONPath may compute on one event; beyond it the subscription is disabled with the reason.
-    max_time: float = setting(5.0, _number(float, 0.01, 60))
+    #: Members that one union of a JSONPath (``[a,b]``) may have.
+    max_union: int = setting(64, _number(int, 1, 1000))
+    #: Alternatives that a JSONPath may have: how many expressions without ``or`` and without unions say the same.
+    #: Equalities of one path that are joined by ``or`` count as one.
+    max_alternatives: int = setting(256, _number(int, 1, 10000))
     #: Events that a worker claims for routing at once.
     batch: int = setting(50, _number(int, 1, 1000))
 

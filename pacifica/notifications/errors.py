@@ -82,9 +82,5 @@ class MissingDriver(ConfigError):
     """The settings need a package that is not installed; the text names the extra that brings it."""
 
 
-class OutOfTime(NotificationsError):
-    """An expression used up its time on one event."""
-
-
 class OverBudget(NotificationsError):
     """An expression took more steps on one event than it may; another expression or event is not concerned."""

@@ -90,6 +90,25 @@ def test_many_that_route_the_same_event_at_once_make_each_delivery_once() -> Non
     assert sum(counts) == EventLogMatch.select().count() == 30
 
 
+def test_many_events_are_added_at_once() -> None:
+    """Deliveries of several events are made together, each in its lane; those that are there already are left out."""
+    events, owners = [stored() for _ in range(3)], [subscription(), subscription(ordered=True)]
+    EventLogMatch.add(events[1], lanes(owners[0]))
+    accepted = orm.EventLog.get_by_id(events[2]).created
+    wanted = [orm.NewDelivery(event, owner.uuid, owner.lane) for event in events[:2] for owner in owners]
+    wanted.append(orm.NewDelivery(events[2], owners[1].uuid, owners[1].lane, accepted=accepted))
+
+    with orm.transaction():
+        count = EventLogMatch.add_all(iter(wanted))
+
+    made = {
+        (row.event_log_id, row.event_match_id): (row.lane, row.replay, row.accepted) for row in EventLogMatch.select()
+    }
+    assert count == 4
+    assert made == {each[:2]: (each.lane, 0, each.accepted) for each in wanted}
+    assert EventLogMatch.add_all([]) == 0
+
+
 def test_an_event_may_match_very_many() -> None:
     """The number of matches is bounded by nothing but the table."""
     event, owner = stored(), subscription()

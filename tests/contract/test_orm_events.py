@@ -47,7 +47,7 @@ def test_the_same_event_again_finds_its_row(changes: dict[str, str]) -> None:
     """A retry gets the row that is there, also with another time, and changes nothing about it."""
     first = EventLog.store(event(id="i", source="s", data=1))
     [claimed] = EventLog.claim_unrouted(10, LONG)
-    claimed.finish_routing(7)
+    EventLog.finish_routing([claimed], 7)
 
     second = EventLog.store(event(id="i", source="s", data=1, **changes))
 
@@ -257,10 +257,10 @@ def test_a_claim_that_ran_out_is_taken_over() -> None:
 
     assert (late.starts, successor.starts) == (0, 1)
     assert late.uuid == successor.uuid == uuid
-    assert not late.renew(LONG)
-    assert not late.finish_routing(1)
+    assert not EventLog.renew([late], LONG)
+    assert not EventLog.finish_routing([late], 1)
     assert EventLog.get_by_id(uuid).routed is None
-    assert successor.finish_routing(2)
+    assert EventLog.finish_routing([successor], 2)
     assert EventLog.get_by_id(uuid).revision == 2
 
 
@@ -269,7 +269,7 @@ def test_a_claim_that_is_renewed_is_kept() -> None:
     stored()
     [claimed] = EventLog.claim_unrouted(10, NONE)
 
-    assert claimed.renew(LONG)
+    assert EventLog.renew([claimed], LONG)
     assert EventLog.claim_unrouted(10, LONG) == []
 
 
@@ -278,14 +278,35 @@ def test_a_routed_event_is_done() -> None:
     uuid = stored()
     [claimed] = EventLog.claim_unrouted(10, NONE)
 
-    assert claimed.finish_routing(5)
+    assert EventLog.finish_routing([claimed], 5)
 
     row = EventLog.get_by_id(uuid)
     assert (row.route_at, row.lease, row.revision) == (None, None, 5)
     assert row.created <= row.routed <= orm.now()
-    assert not claimed.finish_routing(6)
-    assert not claimed.renew(LONG)
+    assert not EventLog.finish_routing([claimed], 6)
+    assert not EventLog.renew([claimed], LONG)
     assert EventLog.claim_unrouted(10, LONG) == []
+
+
+def test_of_a_batch_those_that_somebody_else_has_are_left_out() -> None:
+    """Many are finished, or renewed, at once; what was taken over meanwhile is neither, and nothing else suffers."""
+    for _ in range(5):
+        stored()
+    lost = EventLog.claim_unrouted(2, NONE)
+    theirs = EventLog.claim_lost(LONG)
+    assert theirs is not None
+    mine = EventLog.claim_unrouted(3, LONG)
+    kept = [event for event in lost if event.uuid != theirs.uuid]
+
+    renewed = EventLog.renew([*lost, *mine], LONG)
+    finished = EventLog.finish_routing([*lost, *mine], 7)
+
+    assert renewed == finished == [*kept, *mine]
+    rows = {row.uuid: row for row in EventLog.select()}
+    assert {uuid for uuid, row in rows.items() if row.revision == 7} == {event.uuid for event in finished}
+    assert rows[theirs.uuid].routed is None
+    assert EventLog.finish_routing([theirs], 8) == [theirs]
+    assert EventLog.finish_routing([], 9) == EventLog.renew([], LONG) == []
 
 
 def test_finishing_belongs_to_the_callers_transaction() -> None:
@@ -293,17 +314,17 @@ def test_finishing_belongs_to_the_callers_transaction() -> None:
     stored()
     [claimed] = EventLog.claim_unrouted(10, LONG)
 
-    broken_off(lambda: claimed.finish_routing(5))
+    broken_off(lambda: EventLog.finish_routing([claimed], 5))
 
-    assert claimed.finish_routing(6)
+    assert EventLog.finish_routing([claimed], 6)
 
 
 def test_no_event_is_claimed_by_two_workers() -> None:
     """However many workers claim at once, each event goes to one of them, and none is left."""
     made = {stored() for _ in range(150)}
 
-    def work() -> list[EventLog]:
-        mine: list[EventLog] = []
+    def work() -> list[orm.ClaimedEvent]:
+        mine: list[orm.ClaimedEvent] = []
         while claimed := EventLog.claim_unrouted(7, LONG):
             mine += claimed
         return mine
@@ -313,7 +334,7 @@ def test_no_event_is_claimed_by_two_workers() -> None:
     claimed = [row for rows in found for row in rows]
     assert len(claimed) == len(made)
     assert {row.uuid for row in claimed} == made
-    assert all(row.finish_routing(1) for row in claimed)
+    assert EventLog.finish_routing(claimed, 1) == claimed
 
 
 def test_workers_take_over_from_one_another_one_at_a_time() -> None:
@@ -322,7 +343,7 @@ def test_workers_take_over_from_one_another_one_at_a_time() -> None:
     old = EventLog.claim_unrouted(100, NONE)
     assert EventLog.claim_unrouted(100, LONG) == []
 
-    new: list[EventLog] = []
+    new: list[orm.ClaimedEvent] = []
 
     def work() -> None:
         # A claim may pass over rows that another one is looking at.
@@ -335,8 +356,8 @@ def test_workers_take_over_from_one_another_one_at_a_time() -> None:
     at_once([work] * 12)
 
     assert sorted(row.uuid for row in new) == sorted(made)
-    assert not any(row.finish_routing(1) for row in old)
-    assert all(row.finish_routing(2) for row in new)
+    assert EventLog.finish_routing(old, 1) == []
+    assert EventLog.finish_routing(new, 2) == new
 
 
 def test_an_event_that_is_parked_is_routed_no_more_until_it_is_wanted_again() -> None:
@@ -346,20 +367,21 @@ def test_an_event_that_is_parked_is_routed_no_more_until_it_is_wanted_again() ->
     lost = EventLog.claim_lost(LONG)
     assert lost is not None
 
-    assert lost.park("no worker survived it")
+    assert EventLog.park(lost, "no worker survived it")
     assert EventLog.get_by_id(uuid).error == "no worker survived it"
     assert (EventLog.claim_unrouted(10, LONG), EventLog.claim_lost(LONG)) == ([], None)
     with orm.transaction():
         assert EventLog.unpark([uuid]) == [uuid]
 
     [again_claimed] = EventLog.claim_unrouted(10, LONG)
-    assert (again_claimed.uuid, again_claimed.starts, again_claimed.error) == (uuid, 0, None)
+    assert (again_claimed.uuid, again_claimed.starts) == (uuid, 0)
+    assert EventLog.get_by_id(uuid).error is None
 
 
 def test_what_is_routed_or_waits_is_not_unparked() -> None:
     """Only a parked event is routed again."""
     routed, waiting = stored(), stored()
-    EventLog.claim_unrouted(1, LONG)[0].finish_routing(1)
+    EventLog.finish_routing(EventLog.claim_unrouted(1, LONG), 1)
     EventLog.claim_unrouted(1, LONG)
 
     with orm.transaction():

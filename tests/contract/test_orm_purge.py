@@ -23,7 +23,7 @@ LONG = 3600.0
 def route() -> None:
     """Mark every event routed."""
     for row in EventLog.claim_unrouted(10_000, LONG):
-        row.finish_routing(1)
+        EventLog.finish_routing([row], 1)
 
 
 def finished(count: int, state: State = State.DELIVERED) -> list[UUID]:
@@ -142,7 +142,7 @@ def test_work_goes_on_while_events_are_removed() -> None:
                 stored()
                 for row in EventLog.claim_unrouted(10, LONG):
                     with orm.transaction():
-                        if row.finish_routing(1):
+                        if EventLog.finish_routing([row], 1):
                             made += EventLogMatch.add(row.uuid, lanes(owner))
                 claimed = orm.claim_due(10, LONG)
                 with orm.transaction():

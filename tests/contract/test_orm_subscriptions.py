@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from pacifica.notifications import orm
 from pacifica.notifications.orm import EventMatch, SubscriptionRevision
+from pacifica.notifications.subscriptions import place
 from tests.support.factories import make_subscription
 
 from .rows import again, at_once, broken_off, subscription
@@ -201,18 +203,19 @@ def test_a_change_of_what_has_changed_is_not_written() -> None:
 
 
 def test_a_subscription_is_disabled_once() -> None:
-    """What is disabled or deleted, or has another target by now, is not disabled."""
+    """What is disabled or deleted, or has another target or was changed by now, is not disabled."""
     row, deleted = again(subscription()), again(subscription())
     orm.remove(deleted)
 
     found = [
         orm.disable(row.uuid, "elsewhere", "http://other.example/"),
-        orm.disable(row.uuid, "first", row.target_url),
+        orm.disable(row.uuid, "as it was", revision=row.revision - 1),
+        orm.disable(row.uuid, "first", row.target_url, revision=row.revision),
         orm.disable(row.uuid, "second"),
         orm.disable(deleted.uuid, "third"),
     ]
 
-    assert found == [False, True, False, False]
+    assert found == [False, False, True, False, False]
     assert again(row).error == "first"
     assert again(deleted).disabled is None
 
@@ -307,36 +310,77 @@ def test_a_change_that_fails_takes_no_revision() -> None:
     assert EventMatch.select().count() == 1
 
 
-def test_changes_are_read_since_a_revision() -> None:
-    """A reader gets what took a later number than it knows, deleted rows too, and the last number of them."""
-    one, two = again(subscription()), again(subscription())
+def changes(revision: int) -> list[orm.Change]:
+    """Return what a reader that knows a revision is given."""
+    return [change for page in EventMatch.changed_since(revision) for change in page]
 
-    known, rows = EventMatch.changed_since(-1)
-    assert (known, {row.uuid for row in rows}) == (2, {one.uuid, two.uuid})
-    assert EventMatch.changed_since(known) == (2, [])
-    orm.remove(one)
-    orm.change(two, {"name": "new"})
-    later, changed = EventMatch.changed_since(known)
-    assert later == 4
-    assert {(row.uuid, row.deleted is None) for row in changed} == {(one.uuid, False), (two.uuid, True)}
+
+def test_changes_are_read_since_a_revision() -> None:
+    """A reader gets what took a later number than it knows in the order of the numbers, deleted rows too."""
+    one, two = subscription(jsonpath="$.one"), subscription(jsonpath="$.two", ordered=True)
+
+    known = changes(-1)
+    assert known == [
+        orm.Change(one.uuid, 1, "$.one", place(one.target_url), False),
+        orm.Change(two.uuid, 2, "$.two", str(two.uuid), True),
+    ]
+    assert changes(2) == []
+    orm.remove(again(two))
+    orm.change(again(one), {"disabled": True})
+    assert [(row.uuid, row.revision, row.jsonpath) for row in changes(2)] == [(two.uuid, 3, None), (one.uuid, 4, None)]
+    orm.change(again(one), {"disabled": False, "limits": {"in_flight": 1}})
+    assert changes(4) == [orm.Change(one.uuid, 5, "$.one", str(one.uuid), False)]
 
 
 def test_without_any_change_there_is_nothing_to_read() -> None:
-    """A reader of an empty table knows a revision all the same."""
-    assert EventMatch.changed_since(-1) == (0, [])
+    """A reader of an empty table is given nothing."""
+    assert changes(-1) == []
+
+
+@pytest.mark.parametrize("revisions", [range(1, 8), [1] * 7, [1, 1, 1, 2, 2, 2, 3]])
+def test_a_page_begins_where_the_last_one_ended(revisions: Sequence[int]) -> None:
+    """Each row is read once, however few a page has, also where an upgrade gave many of them the same number."""
+    rows = [subscription() for _ in revisions]
+    for row, revision in zip(rows, revisions, strict=True):
+        EventMatch.update(revision=revision).where(EventMatch.uuid == row.uuid).execute()
+
+    pages = list(EventMatch.changed_since(0, page=3))
+
+    assert [len(page) for page in pages] == [3, 3, 1]
+    read = [change for page in pages for change in page]
+    assert {change.uuid for change in read} == {row.uuid for row in rows}
+    assert [change.revision for change in read] == list(revisions)
+
+
+def test_what_is_changed_while_pages_are_read_comes_behind() -> None:
+    """A row that is changed between two pages is in a later one, whether it was read already or not."""
+    rows = [subscription(jsonpath="$.old") for _ in range(4)]
+
+    pages = EventMatch.changed_since(0, page=2)
+    first = next(pages)
+    for row in (rows[0], rows[3]):
+        orm.change(again(row), {"jsonpath": "$.new"})
+    later = [change for page in pages for change in page]
+
+    assert [change.uuid for change in first] == [row.uuid for row in rows[:2]]
+    assert [(change.uuid, change.jsonpath) for change in later] == [
+        (rows[2].uuid, "$.old"),
+        (rows[0].uuid, "$.new"),
+        (rows[3].uuid, "$.new"),
+    ]
 
 
 def test_a_reader_that_knows_a_revision_has_all_rows_up_to_it() -> None:
     """However writers run at once, no row turns up later with a number that a reader has passed."""
-    kept: dict[UUID, tuple[int, str]] = {}
+    kept: dict[UUID, tuple[int, str | None]] = {}
     missed: list[object] = []
     written = threading.Event()
-    writers, changes = 6, 12
+    writers, each = 6, 12
 
     def write(number: int) -> None:
-        row = again(subscription(name=f"{number}"))
-        for change in range(changes - 1):
-            changed = orm.change(row, {"name": f"{number}.{change}"})
+        row = again(subscription(jsonpath=f"$.a{number}"))
+        for change in range(each - 1):
+            changed = orm.change(row, {"jsonpath": f"$.a{number}.b{change}"})
             assert changed is not None
             row = changed
 
@@ -350,12 +394,13 @@ def test_a_reader_that_knows_a_revision_has_all_rows_up_to_it() -> None:
         known = -1
         while True:
             last = written.is_set()
-            revision, rows = EventMatch.changed_since(known)
-            missed.extend(row.revision for row in rows if not known < row.revision <= revision)
-            kept.update({row.uuid: (row.revision, row.name) for row in rows})
+            found = changes(known)
+            revision = found[-1].revision if found else known
+            missed.extend(row.revision for row in found if not known < row.revision <= revision)
+            kept.update({row.uuid: (row.revision, row.jsonpath) for row in found})
             # Whatever has a number up to the one that is known must be in hand, as it is or in a later form.
             missed.extend(
-                row.name
+                row.jsonpath
                 for row in EventMatch.select().where(EventMatch.revision <= revision)
                 if kept.get(row.uuid, (-1, ""))[0] < row.revision
             )
@@ -366,5 +411,5 @@ def test_a_reader_that_knows_a_revision_has_all_rows_up_to_it() -> None:
     at_once([write_all, read])
 
     assert missed == []
-    assert SubscriptionRevision.current() == writers * changes
-    assert kept == {row.uuid: (row.revision, row.name) for row in EventMatch.select()}
+    assert SubscriptionRevision.current() == writers * each
+    assert kept == {row.uuid: (row.revision, row.jsonpath) for row in EventMatch.select()}

@@ -288,7 +288,7 @@ def test_claim_of_a_vanished_router_is_taken_over(doors: Doors) -> None:
         orm.EventLog.update(route_at=LONG_AGO).execute()
     late = doors.route()
     with orm.session():
-        finished = claimed.finish_routing(99)
+        finished = orm.EventLog.finish_routing([claimed], 99)
 
     assert (early, late) == (0, 1)
     assert not finished

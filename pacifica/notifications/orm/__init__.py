@@ -6,7 +6,7 @@ from peewee import DatabaseError, OperationalError
 
 from .base import BaseModel
 from .changes import change, disable, remove, warn
-from .claimed import Claimed
+from .claimed import Claimed, ClaimedEvent
 from .claiming import (
     Choice,
     Page,
@@ -19,8 +19,8 @@ from .claiming import (
 )
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
 from .eventlog import EventLog, NewEvent, Stored
-from .eventlogmatch import DeliveryAttempt, EventLogMatch, Settlement
-from .eventmatch import EventMatch, SubscriptionRevision
+from .eventlogmatch import DeliveryAttempt, EventLogMatch, NewDelivery, Settlement
+from .eventmatch import Change, EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
@@ -31,8 +31,10 @@ from .worker import Worker
 __all__ = [
     "DB",
     "BaseModel",
+    "Change",
     "Choice",
     "Claimed",
+    "ClaimedEvent",
     "Counted",
     "DatabaseError",
     "DeliveryAttempt",
@@ -40,6 +42,7 @@ __all__ = [
     "EventLogMatch",
     "EventMatch",
     "GateAnswer",
+    "NewDelivery",
     "NewEvent",
     "NotificationSystem",
     "OperationalError",

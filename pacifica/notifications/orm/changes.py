@@ -55,21 +55,26 @@ def remove(row: EventMatch) -> bool:
 
 
 @repeated
-def disable(uuid: UUID, reason: str, target_url: str | None = None, tell: Tell | None = None) -> bool:
+def disable(
+    uuid: UUID, reason: str, target_url: str | None = None, tell: Tell | None = None, revision: int | None = None
+) -> bool:
     """Disable a subscription for what happened to it and hold what is pending; False if it is disabled already.
 
-    With ``target_url`` it happened with that target: False if the subscription has another one by now. What ``tell``
-    makes is stored in the same transaction.
+    With ``target_url`` it happened with that target: False if the subscription has another one by now. With
+    ``revision`` it happened to what the subscription was then: False if it was changed since. What ``tell`` makes is
+    stored in the same transaction.
     """
     with transaction():
         # First, so that nobody changes the row between its reading and its writing.
-        revision, at = SubscriptionRevision.take(), now()
+        taken, at = SubscriptionRevision.take(), now()
         row = EventMatch.get_by_id(uuid)
         if row.disabled is not None or row.deleted is not None:
             return False
+        if revision is not None and row.revision > revision:
+            return False
         if target_url is not None and row.target_url != target_url:
             return False
-        _write(row, revision, {"disabled": at, "error": reason, "updated": at})
+        _write(row, taken, {"disabled": at, "error": reason, "updated": at})
         EventLogMatch.hold(uuid)
         if tell is not None:
             EventLog.store(tell(EventMatch.get_by_id(uuid)))

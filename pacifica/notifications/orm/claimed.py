@@ -1,10 +1,20 @@
-"""A delivery that a worker has claimed."""
+"""What a worker has claimed: events to route, deliveries to send."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
+
+
+class ClaimedEvent(NamedTuple):
+    """An event as its router needs it, under a lease; ``starts`` counts the claims before that came to no end."""
+
+    uuid: UUID
+    jsondata: str
+    created: datetime
+    starts: int
+    lease: UUID
 
 
 class Claimed(NamedTuple):

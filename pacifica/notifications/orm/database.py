@@ -211,12 +211,10 @@ def claim(
     order: peewee.Field,
     limit: int,
     values: Mapping[str, Any],
-    count: peewee.Field | None = None,
 ) -> list[Any]:
     """Write ``values`` into at most ``limit`` rows that are due and that nobody else is claiming, and give them.
 
-    ``count`` is a column that counts the claims; the rows have what it was before. One short transaction; the caller
-    holds no lock when it returns.
+    One short transaction; the caller holds no lock when it returns.
     """
     key = model._meta.primary_key
     if _dialect.look_first and not model.select(key).where(due).exists():
@@ -225,8 +223,7 @@ def claim(
     with transaction():
         rows = list(skipping(wanted))
         if rows:
-            counted = {count.name: count + 1} if count is not None else {}
-            model.update(**values, **counted).where(key.in_([getattr(row, key.name) for row in rows])).execute()
+            model.update(**values).where(key.in_([getattr(row, key.name) for row in rows])).execute()
     for row in rows:
         for name, value in values.items():
             setattr(row, name, value)

@@ -13,8 +13,10 @@ import peewee
 from .. import failpoints
 from ..events import Event
 from .base import BaseModel
-from .database import claim, clock, locking, now, repeated, transaction
+from .claimed import ClaimedEvent
+from .database import clock, dialect, locking, now, repeated, transaction
 from .insertion import Insertion
+from .statements import keys, marks, rows, run
 
 #: Columns that only storing and routing use.
 _INTERNAL = frozenset(("route_at", "lease", "starts", "identity", "origin"))
@@ -153,45 +155,84 @@ class EventLog(BaseModel):
         return dict(cls.select(field, cls.uuid).where(field.in_(digests)).tuples())
 
     @classmethod
-    def claim_unrouted(cls, limit: int, lease: float) -> list[EventLog]:
+    def claim_unrouted(cls, limit: int, lease: float) -> list[ClaimedEvent]:
         """Claim events to route, oldest first, for ``lease`` seconds; whoever holds the lease may finish them.
 
         What a worker had that was lost is left out.
         """
-        return cls._claim(cls.starts == 0, limit, lease)
+        return cls._claim("starts = 0", (), limit, lease)
 
     @classmethod
-    def claim_lost(cls, lease: float, below: int | None = None) -> EventLog | None:
+    def claim_lost(cls, lease: float, below: int | None = None) -> ClaimedEvent | None:
         """Claim one event that a worker had which was lost, ``below`` so many times; ``starts`` says how often."""
-        lost = cls.starts > 0 if below is None else (cls.starts > 0) & (cls.starts < below)
-        claimed = cls._claim(lost, 1, lease)
+        which, than = ("starts > 0", ()) if below is None else ("starts > 0 AND starts < ?", (below,))
+        claimed = cls._claim(which, than, 1, lease)
         return claimed[0] if claimed else None
 
     @classmethod
-    def _claim(cls, which: peewee.Expression, limit: int, lease: float) -> list[EventLog]:
-        at = now()
-        values = {"lease": uuid4(), "route_at": at + timedelta(seconds=lease)}
-        return claim(cls, which & (cls.route_at <= at), cls.route_at, limit, values, cls.starts)
-
     @repeated
-    def renew(self, lease: float) -> bool:
-        """Hold a claimed event for another ``lease`` seconds; False if somebody else has it by now."""
-        cls = type(self)
-        until = now() + timedelta(seconds=lease)
-        return bool(cls.update(route_at=until).where(self._held()).execute())
+    def _claim(cls, which: str, than: Sequence[int], limit: int, lease: float) -> list[ClaimedEvent]:
+        """Claim what a condition holds for in one short transaction; nothing is locked when it returns."""
+        at, token = now(), uuid4()
+        due = f"FROM {cls._meta.table_name} WHERE {which} AND route_at <= ? ORDER BY route_at LIMIT ?"
+        parameters = [*than, at, limit]
+        if dialect().look_first and not run(f"SELECT 1 {due}", parameters).fetchall():
+            return []
+        fields = (cls.uuid, cls.jsondata, cls.created, cls.starts)
+        with transaction():
+            found = run(f"SELECT uuid, jsondata, created, starts {due} {dialect().skip_locked}", parameters)
+            claimed = [ClaimedEvent._make([*row, token]) for row in rows(found, fields)]
+            if claimed:
+                values = [*keys(cls.lease, [token]), at + timedelta(seconds=lease)]
+                cls._write(claimed, "lease = ?, route_at = ?, starts = starts + 1", values)
+        return claimed
 
-    def finish_routing(self, revision: int) -> bool:
-        """Mark a claimed event routed, inside the caller's transaction; False if somebody else has it by now."""
-        cls = type(self)
-        written = cls.update(routed=clock(), route_at=None, lease=None, starts=0, revision=revision)
-        return bool(written.where(self._held()).execute())
-
+    @classmethod
     @repeated
-    def park(self, reason: str) -> bool:
+    def renew(cls, claimed: Sequence[ClaimedEvent], lease: float) -> list[ClaimedEvent]:
+        """Hold claimed events for another ``lease`` seconds; give those that nobody else has by now."""
+        with transaction():
+            return cls._finish(claimed, "route_at = ?", [now() + timedelta(seconds=lease)])
+
+    @classmethod
+    def finish_routing(cls, claimed: Sequence[ClaimedEvent], revision: int) -> list[ClaimedEvent]:
+        """Mark claimed events routed, inside the caller's transaction; give those that nobody else has by now."""
+        routed = f"routed = {dialect().clock}, route_at = NULL, lease = NULL, starts = 0, revision = ?"
+        return cls._finish(claimed, routed, [revision])
+
+    @classmethod
+    @repeated
+    def park(cls, claimed: ClaimedEvent, reason: str) -> bool:
         """Route a claimed event no more, for a reason that is kept with it; False if somebody else has it by now."""
-        cls = type(self)
-        written = cls.update(route_at=None, lease=None, error=reason)
-        return bool(written.where(self._held()).execute())
+        with transaction():
+            return bool(cls._finish([claimed], "route_at = NULL, lease = NULL, error = ?", [reason]))
+
+    @classmethod
+    def _finish(cls, claimed: Sequence[ClaimedEvent], written: str, values: Sequence[object]) -> list[ClaimedEvent]:
+        """Write into those of the claimed events whose lease is still ours, and give them.
+
+        Locked in one order everywhere, so that two processes do not wait for one another.
+        """
+        if not claimed:
+            return []
+        uuids = keys(cls.uuid, [event.uuid for event in claimed])
+        lock = "FOR UPDATE" if dialect().skip_locked else ""
+        found = run(
+            f"SELECT uuid, lease FROM {cls._meta.table_name}"  # noqa: S608 - of our own words
+            f" WHERE uuid IN ({marks(uuids)}) AND route_at IS NOT NULL ORDER BY uuid {lock}",
+            uuids,
+        )
+        held = set(map(tuple, rows(found, (cls.uuid, cls.lease))))
+        mine = [event for event in claimed if (event.uuid, event.lease) in held]
+        if mine:
+            cls._write(mine, written, values)
+        return mine
+
+    @classmethod
+    def _write(cls, claimed: Sequence[ClaimedEvent], written: str, values: Sequence[object]) -> None:
+        """Write into events that are locked."""
+        uuids = keys(cls.uuid, [event.uuid for event in claimed])
+        run(f"UPDATE {cls._meta.table_name} SET {written} WHERE uuid IN ({marks(uuids)})", [*values, *uuids])  # noqa: S608 - of our own words
 
     @classmethod
     def unpark(cls, uuids: Iterable[UUID]) -> list[UUID]:
@@ -200,10 +241,6 @@ class EventLog(BaseModel):
         found = [row.uuid for row in locking(cls.select(cls.uuid).where(parked))]
         cls.update(route_at=clock(), error=None, starts=0).where(cls.uuid.in_(found)).execute()
         return found
-
-    def _held(self) -> peewee.Expression:
-        cls = type(self)
-        return (cls.uuid == self.uuid) & (cls.lease == self.lease) & cls.route_at.is_null(False)
 
     @classmethod
     def lock(cls, uuids: Iterable[UUID]) -> list[UUID]:

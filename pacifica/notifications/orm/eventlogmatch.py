@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import peewee
@@ -20,6 +21,21 @@ from .statements import keys, marks, rows, run
 
 #: Characters of a target's answer that are kept, where a setting says so.
 KEPT_ANSWER = 1024
+#: Deliveries that one statement inserts: six parameters each, 400 bytes at most, which every server takes at once.
+_AT_ONCE = 500
+
+
+class NewDelivery(NamedTuple):
+    """A delivery that is to be made: of which event for which subscription, and its ``EventMatch.lane``.
+
+    ``accepted`` is when the event was, for a subscription that wants its events in order.
+    """
+
+    event_log: UUID
+    event_match: UUID
+    lane: str
+    replay: int = 0
+    accepted: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +106,16 @@ class EventLogMatch(BaseModel):
         ``lanes`` names the subscriptions that it goes to, each with its ``EventMatch.lane``; ``accepted`` is when the
         event was, for those that are ``ordered``.
         """
-        rows = [
-            {
-                "uuid": uuid4(),
-                "event_log": event,
-                "event_match": subscription,
-                "replay": replay,
-                "lane": lane,
-                "accepted": accepted if subscription in ordered else None,
-                "state": State.PENDING,
-                "attempts": 0,
-                "attempts_before": 0,
-                "starts": 0,
-            }
+        return cls.add_all(
+            NewDelivery(event, subscription, lane, replay, accepted if subscription in ordered else None)
             for subscription, lane in lanes.items()
-        ]
-        return sum(_DELIVERIES.missing(list(part)) for part in peewee.chunked(rows, 100))
+        )
+
+    @classmethod
+    def add_all(cls, wanted: Iterable[NewDelivery]) -> int:
+        """Insert deliveries that do not exist yet, due at once; count them."""
+        made = ({"uuid": uuid4(), **each._asdict()} for each in wanted)
+        return sum(_DELIVERIES.missing(list(part)) for part in peewee.chunked(made, _AT_ONCE))
 
     @classmethod
     @repeated
@@ -348,19 +358,9 @@ class DeliveryAttempt(BaseModel):
 
 _DELIVERIES = Insertion(
     EventLogMatch,
-    (
-        "uuid",
-        "event_log",
-        "event_match",
-        "state",
-        "attempts",
-        "attempts_before",
-        "replay",
-        "lane",
-        "starts",
-        "accepted",
-    ),
+    ("uuid", *NewDelivery._fields),
     now=("created", "next_attempt_at"),
+    always={"state": f"'{State.PENDING}'", "attempts": "0", "attempts_before": "0", "starts": "0"},
 )
 _ATTEMPTS = Insertion(
     DeliveryAttempt, ("delivery", "attempt", "started", "seconds", "status", "failure", "answer"), now=()

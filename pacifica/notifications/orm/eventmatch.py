@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import peewee
@@ -14,6 +14,7 @@ from ..members import VERSION
 from ..subscriptions import masked, place
 from .base import BaseModel, plain
 from .database import now, repeated, transaction
+from .statements import keys, run
 
 #: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -39,6 +40,19 @@ class SubscriptionRevision(BaseModel):
     def current(cls) -> int:
         """Give the last number."""
         return int(cls.select(cls.value).scalar())
+
+
+class Change(NamedTuple):
+    """A subscription as routing needs it, after the change that took this revision.
+
+    ``jsonpath`` is None where it is disabled or deleted; ``lane`` and ``ordered`` are as ``EventMatch`` has them.
+    """
+
+    uuid: UUID
+    revision: int
+    jsonpath: str | None
+    lane: str
+    ordered: bool
 
 
 class EventMatch(BaseModel):
@@ -69,7 +83,7 @@ class EventMatch(BaseModel):
     @property
     def lane(self) -> str:
         """Name what its deliveries queue in: its own lane if it has limits or an order, else that of its target."""
-        return str(self.uuid) if self.limits is not None or self.ordered else place(self.target_url)
+        return _lane(self.uuid, self.target_url, self.limits is not None or self.ordered)
 
     @property
     def extension_values(self) -> dict[str, Any]:
@@ -155,13 +169,21 @@ class EventMatch(BaseModel):
         return list(cls.select().where(cls.deleted.is_null()).order_by(cls.user, cls.created, cls.uuid))
 
     @classmethod
-    def changed_since(cls, revision: int) -> tuple[int, list[EventMatch]]:
-        """Give the rows that took a number above ``revision``, after the last number among them.
+    def changed_since(cls, revision: int, page: int = 10000) -> Iterator[list[Change]]:
+        """Give what took a number above ``revision``, in the order of the numbers, ``page`` rows at a time.
 
-        One statement, because a row that was changed again between two would be missed.
+        Who has read it all has everything up to the last number: what is changed again meanwhile takes a higher one,
+        and comes behind. After an upgrade many rows have the same number, so that a page also begins at a uuid.
         """
-        rows = list(cls.select().where(cls.revision > revision))
-        return max([row.revision for row in rows], default=max(revision, 0)), rows
+        after = revision, _LAST_UUID
+        while True:
+            found = run(_CHANGED, [after[0], after[0], *keys(cls.uuid, [after[1]]), page])
+            changes = [_change(*row) for row in found.fetchall()]
+            if changes:
+                yield changes
+            if len(changes) < page:
+                return
+            after = changes[-1].revision, changes[-1].uuid
 
     @classmethod
     def by_uuid(cls, uuids: Iterable[UUID]) -> dict[UUID, EventMatch]:
@@ -186,6 +208,27 @@ class EventMatch(BaseModel):
         ).execute()
         row = cls.select(cls.failing_since, cls.failures).where(cls.uuid == uuid).get()
         return row.failing_since, row.failures
+
+
+#: Behind every other one.
+_LAST_UUID = UUID(int=2**128 - 1)
+#: Asked before every batch: the index on the revision leads to the first row, as it would not with an OR alone.
+_CHANGED = """
+    SELECT uuid, revision, CASE WHEN disabled IS NULL AND deleted IS NULL THEN jsonpath END, target_url,
+        limits IS NOT NULL, ordered
+    FROM eventmatch WHERE revision >= ? AND (revision > ? OR uuid > ?) ORDER BY revision, uuid LIMIT ?
+"""
+
+
+def _change(
+    uuid: object, revision: int, jsonpath: str | None, target_url: str, limits: object, ordered: object
+) -> Change:
+    key: UUID = EventMatch.uuid.python_value(uuid)
+    return Change(key, revision, jsonpath, _lane(key, target_url, bool(limits or ordered)), bool(ordered))
+
+
+def _lane(uuid: UUID, target_url: str, own: bool) -> str:
+    return str(uuid) if own else place(target_url)
 
 
 def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime) -> dict[str, Any]:

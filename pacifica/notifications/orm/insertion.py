@@ -13,11 +13,22 @@ from .database import DB, clock, dialect
 class Insertion:
     """Inserts rows of one table; peewee, which makes up the statement anew each time, takes ten times as long."""
 
-    def __init__(self, model: type[peewee.Model], columns: Sequence[str], now: Sequence[str]) -> None:
-        """Take the columns that have values, and those that have the time by the database's clock."""
+    def __init__(
+        self,
+        model: type[peewee.Model],
+        columns: Sequence[str],
+        now: Sequence[str],
+        always: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the columns that have values, and those that have the time by the database's clock.
+
+        ``always`` are those that have the same in every row, as SQL has it.
+        """
         self._model = model
-        self._fields = [getattr(model, name) for name in columns]
+        # In the order of the table, as they stand in the statement.
+        self._fields = [field for field in model._meta.sorted_fields if field.name in columns]
         self._now = now
+        self._always = always or {}
         self._parts: dict[type, tuple[str, str, str]] = {}
 
     def missing(self, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -34,6 +45,7 @@ class Insertion:
         if kind not in self._parts:
             row: dict[str, Any] = dict.fromkeys([field.name for field in self._fields])
             row |= {name: clock() for name in self._now}
+            row |= {name: peewee.SQL(text) for name, text in self._always.items()}
             one, two = (self._model.insert_many([row] * number).on_conflict_ignore().sql()[0] for number in (1, 2))
             begin = one.index(" VALUES ") + len(" VALUES ")
             end = begin + len(two) - len(one) - len(", ")
