@@ -157,7 +157,7 @@ class Parser:
     def _parenthesis(self) -> Condition:
         self._enter()
         condition = self._all_of()
-        self._leave(")", "an operator, 'and', 'or' or ')'")
+        self._leave(")", "a comparison, 'and', 'or' or ')'")
         return condition
 
     # `or` binds tighter than `and`: that is the dialect. What is joined by the same word is one condition, also where

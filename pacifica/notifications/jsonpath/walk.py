@@ -49,10 +49,11 @@ class Route:
                 reached = value if hop is None else hop(value, work)
                 if reached is MISSING:
                     continue
-                if depth < last:
-                    open_forks.append(iter(self.forks[depth](reached, work)))
+                if depth == last:
+                    yield reached
+                elif ways := self.forks[depth](reached, work):
+                    open_forks.append(iter(ways))
                     break
-                yield reached
             else:
                 open_forks.pop()
 
