@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from .masks import Block, Decision
@@ -16,10 +18,11 @@ class Member:
 
     __slots__ = ("chunk", "entry", "key", "literals")
 
+    chunk: Chunk
+
     def __init__(self, entry: tuple[Any, ...], literals: tuple[Any, ...], key: Any) -> None:
         """Take the entry that leads to the bucket, the literals that are not in it, and the key."""
         self.entry, self.literals, self.key = entry, literals, key
-        self.chunk: Chunk
 
 
 class Chunk:
@@ -72,6 +75,10 @@ class Bucket:
         if not chunk.members:
             self.chunks = tuple(other for other in self.chunks if other is not chunk)
 
+    def __bool__(self) -> bool:
+        """Tell whether there are members."""
+        return bool(self.chunks)
+
     def match(self, item: Any, run: Run) -> None:
         """Note the members whose condition holds for an item."""
         masks = run.masks
@@ -80,3 +87,51 @@ class Bucket:
             before = masks.get(block, 0)
             if before != block.full and (mask := self.decide(item, run.event, block)):
                 masks[block] = before | mask
+
+
+class Limits:
+    """Members that differ in one limit for one number: ``@.size > 1000``.
+
+    Of all items only the one that is furthest up (or down) counts: it passes what any of them passes. The limits are
+    sorted when an event first needs them.
+    """
+
+    __slots__ = ("_sorted", "_version", "members", "operator")
+
+    def __init__(self, operator: str) -> None:
+        """Start empty."""
+        self.operator = operator
+        self.members: dict[Member, None] = {}
+        self._version = 0
+        self._sorted: tuple[int, list[Any], list[Any]] = (0, [], [])
+
+    def add(self, member: Member) -> None:
+        """Take a member in."""
+        self.members[member] = None
+        self._version += 1
+
+    def remove(self, member: Member) -> None:
+        """Let a member go."""
+        del self.members[member]
+        self._version += 1
+
+    def __bool__(self) -> bool:
+        """Tell whether there are members."""
+        return bool(self.members)
+
+    def passed(self, number: Any) -> Sequence[Any]:
+        """Give the keys of those whose limit a number passes."""
+        version, limits, keys = self._sorted
+        if version != self._version:
+            # As with a chunk: the version is read before the members.
+            version = self._version
+            members = sorted(list(self.members), key=lambda member: member.literals[0])
+            limits, keys = [member.literals[0] for member in members], [member.key for member in members]
+            self._sorted = version, limits, keys
+        if self.operator == ">":
+            return keys[: bisect_left(limits, number)]
+        if self.operator == ">=":
+            return keys[: bisect_right(limits, number)]
+        if self.operator == "<":
+            return keys[bisect_right(limits, number) :]
+        return keys[bisect_left(limits, number) :]

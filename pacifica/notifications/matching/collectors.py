@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, TypeAlias
 
-from ..jsonpath.syntax import And
-from .buckets import Bucket, Member
+from ..jsonpath.syntax import And, Comparison, Path
+from .alternatives import Way, way_of
+from .buckets import Bucket, Limits, Member
 from .loops import Loop, holds
 from .masks import TRUTH, Decision, condition
 from .recipes import Asked
@@ -122,7 +123,7 @@ class Collector:
 
     def source(self) -> tuple[list[str], dict[str, Any]]:
         """Give the source of the collector, and what its free names mean."""
-        names: dict[str, Any] = {"table": self.table.get, "me": self, "parent": self.parent, "truth": TRUTH}
+        names: dict[str, Any] = {"table": self.table.get, "me": self, "parent": self.parent, "truth": TRUTH, "numeric": (int, float)}
         lines: list[str] = []
         entry = [f"value_{number}" for number in range(len(self.asked.equal))]
         if self.parent is not None:
@@ -132,7 +133,7 @@ class Collector:
         ways = [*zip(self.asked.equal, entry, strict=False), *((way, "there") for way in self.asked.exist)]
         known = bool(self.asked.first_keys()) and any(way for way, _ in ways)
         if known:
-            lines.append("if item.__class__ is not dict: return")
+            lines.append("if type(item) is not dict: return")
         for way, name in ways:
             lines += followed(way, "item", name, known=known)
             if name == "there":
@@ -147,22 +148,23 @@ class Collector:
         for number, check in enumerate(self.asked.checks):
             names[f"check_{number}"] = condition(check, iter(()))
             lines.append(f"if not check_{number}(item, run.event, truth): return")
-        lines.append(self._found())
+        lines += self._found()
         return ["def collect(item, run):", *indented(lines)], names
 
-    def _found(self) -> str:
-        """Give the line for a hit."""
+    def _found(self) -> list[str]:
+        """Give the lines for a hit."""
         raise NotImplementedError
 
 
 class Shape(Collector):
     """What subscriptions that differ in literals alone ask of an item; its hits are their keys."""
 
-    __slots__ = ("_decide",)
+    __slots__ = ("_decide", "_limit")
 
     def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None) -> None:
         """Start without entries."""
         self._decide: Decision | None = None
+        self._limit = _limit(asked)
         super().__init__(key, asked, loop, parent)
         loop.shapes += 1
 
@@ -170,12 +172,13 @@ class Shape(Collector):
         """Take a subscription in; give what removes it."""
         hit = self.table.get(entry)
         if self.asked.rest:
-            if hit is None:
-                hit = Bucket(self._decision())
             member = Member(entry, literals, key)
+            if hit is not None:
+                hit.add(member)
+                return member
+            hit = Limits(self._limit[1]) if self._limit else Bucket(self._decision())
             hit.add(member)
-            if len(hit.chunks) == 1 and len(hit.chunks[0].members) == 1:
-                self.enter(entry, hit)
+            self.enter(entry, hit)
             return member
         if hit is None:
             self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
@@ -190,7 +193,7 @@ class Shape(Collector):
         if isinstance(handle, Member):
             bucket = self.table[handle.entry]
             bucket.remove(handle)
-            if not bucket.chunks:
+            if not bucket:
                 self.leave(handle.entry)
             return
         hit = self.table[handle]
@@ -205,5 +208,21 @@ class Shape(Collector):
             self._decide = condition(rest[0] if len(rest) == 1 else And(rest), count())
         return self._decide
 
-    def _found(self) -> str:
-        return "hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"
+    def _found(self) -> list[str]:
+        if self._limit:
+            way, operator = self._limit
+            return [
+                *followed(way, "item", "number"),
+                "if not isinstance(number, numeric) or number != number: return",
+                "if (best := run.numbers.get(hit)) is None or number " + f"{operator[0]} best: run.numbers[hit] = number",
+            ]
+        return ["hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"]
+
+
+def _limit(asked: Asked) -> tuple[Way, str] | None:
+    """Give way and operator if all that is left to decide is one limit for one number of the item."""
+    match asked.rest:
+        case (Comparison(Path("@") as path, "<" | "<=" | ">" | ">=" as operator, _),):
+            way = way_of(path)
+            return None if way is None else (way, operator)
+    return None

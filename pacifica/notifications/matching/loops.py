@@ -172,10 +172,17 @@ class Loop:
         of_objects = [guard for guard in guards if guard.way and isinstance(guard.way[0], Key)]
         of_others = [guard for guard in guards if guard not in of_objects]
         names: dict[str, Any] = {}
-        if len(of_objects) + len(present) <= _UNROLLED:
-            body = _asked_one_by_one(of_objects, present, names)
+        body: list[str] = []
+        by_member: dict[str, Any] = {}
+        if len(of_objects) <= _UNROLLED:
+            body += _asked_one_by_one(of_objects, names)
         else:
-            body = _asked_by_members(of_objects, present, names)
+            for guard in of_objects:
+                key = guard.way[0].name  # type: ignore[union-attr]
+                by_member[key] = _with(by_member.get(key), guard)
+        for key, group in present:
+            by_member[key] = _with(by_member.get(key), group)
+        body += _asked_by_members(by_member, names)
         rest: list[str] = []
         for position, guard in enumerate(of_others):
             names[f"other_{position}"] = guard
@@ -187,58 +194,56 @@ class Loop:
         return start + indented(_walked(self.walk, body, rest, names)), names
 
 
-def _asked_one_by_one(guards: list[Guard], present: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
+def _asked_one_by_one(guards: list[Guard], names: dict[str, Any]) -> list[str]:
     """Give lines that ask each guard for an object."""
     lines: list[str] = []
     for position, guard in enumerate(guards):
         names[f"wanted_{position}"] = guard.values.get
         first, *others = guard.way
-        end = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
+        value = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
         if others:
-            lines += [f"value = {end}", *looked_up(tuple(others), "value", "value")]
-            end = "value"
+            lines += [f"value = {value}", *looked_up(tuple(others), "value", "value")]
+            value = "value"
         lines += [
             "try:",
-            f"    group = wanted_{position}({end})",
+            f"    group = wanted_{position}({value})",
             "except TypeError:",
             "    group = None",
             "if group is not None:",
             "    group.collect(item, run)",
         ]
-    for position, (key, group) in enumerate(present):
-        names[f"present_{position}"] = group
-        lines.append(f"if {ascii(str(key))} in item: present_{position}.collect(item, run)")
     return lines
 
 
-def _asked_by_members(guards: list[Guard], present: list[tuple[str, Any]], names: dict[str, Any]) -> list[str]:
-    """Give lines that ask the guards that an object's own members name: their number may be in the thousands."""
-    by_member: dict[str, Any] = {}
-    for guard in guards:
-        key = guard.way[0].name  # type: ignore[union-attr]
-        by_member[key] = _with(by_member.get(key), guard)
-    for key, group in present:
-        by_member[key] = _with(by_member.get(key), group)
+def _asked_by_members(by_member: dict[str, Any], names: dict[str, Any]) -> list[str]:
+    """Give lines that ask those that an object's own members name: their number may be in the thousands."""
+    if not by_member:
+        return []
+    if len(by_member) == 1:
+        ((key, names["only"]),) = by_member.items()
+        return [f"if {ascii(str(key))} in item: only.collect(item, run)"]
     names["by_member"] = by_member.get
+    names["no_member"] = frozenset(by_member).isdisjoint
     return [
-        "for key in item:",
-        "    group = by_member(key)",
-        "    if group is not None:",
-        "        group.collect(item, run)",
+        "if not no_member(item):",
+        "    for key in item:",
+        "        group = by_member(key)",
+        "        if group is not None:",
+        "            group.collect(item, run)",
     ]
 
 
 def _walked(walk: Walk, body: list[str], rest: list[str], names: dict[str, Any]) -> list[str]:
     """Give lines that go to each item; ``body`` is done with objects, ``rest`` with every item."""
-    objects = ["if item.__class__ is dict:", *indented(body)] if body else []
+    objects = ["if type(item) is dict:", *indented(body)] if body else []
     if walk is None:
         return ["item = base", *objects, *rest, "return"]
     if walk is SELF_AND_BELOW or walk is BELOW:
         return _all_below(walk, body, rest)
     if walk == EACH:
         items = [
-            "if base.__class__ is list: items = base",
-            "elif base.__class__ is dict: items = base.values()",
+            "if type(base) is list: items = base",
+            "elif type(base) is dict: items = base.values()",
             "else: return",
         ]
     else:
@@ -252,22 +257,23 @@ def _all_below(walk: Walk, body: list[str], rest: list[str]) -> list[str]:
     start = ["stack = [base]"]
     if walk is BELOW:
         start = [
-            "if base.__class__ is list: stack = base.copy()",
-            "elif base.__class__ is dict: stack = list(base.values())",
+            "if type(base) is list: stack = base.copy()",
+            "elif type(base) is dict: stack = list(base.values())",
             "else: return",
         ]
     if rest:
         objects, lists = ["stack.extend(item.values())"], ["stack.extend(item)"]
     else:
-        choose = "    if value.__class__ is dict or value.__class__ is list: stack.append(value)"
+        # Most values are texts.
+        choose = "    if type(value) is not str and (type(value) is dict or type(value) is list): stack.append(value)"
         objects, lists = ["for value in item.values():", choose], ["for value in item:", choose]
     return [
         *start,
         "while stack:",
         "    item = stack.pop()",
-        "    if item.__class__ is dict:",
+        "    if type(item) is dict:",
         *indented(objects + body, 2),
-        "    elif item.__class__ is list:",
+        "    elif type(item) is list:",
         *indented(lists, 2),
         *indented(rest),
     ]

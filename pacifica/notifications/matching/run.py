@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .masks import Block
+if TYPE_CHECKING:
+    from .buckets import Limits
+    from .loops import Loop
+    from .masks import Block
+    from .signatures import Token
 
 
 class Keys(dict[Any, None]):
@@ -17,7 +21,7 @@ class Keys(dict[Any, None]):
 class Run:
     """One event on its way through the index."""
 
-    __slots__ = ("event", "found", "loops", "masks", "tokens")
+    __slots__ = ("event", "found", "loops", "masks", "numbers", "tokens")
 
     def __init__(self, event: Any) -> None:
         """Start with nothing found."""
@@ -25,11 +29,13 @@ class Run:
         #: What was found in tables, by its identity: a key, or ``Keys``.
         self.found: dict[int, Any] = {}
         #: By shape of the conditions on the event: the token of the literals that this event has there.
-        self.tokens: dict[Any, Any] = {}
+        self.tokens: dict[Any, Token] = {}
         #: The loops that have something to ask of this event.
-        self.loops: dict[Any, None] = {}
+        self.loops: dict[Loop, None] = {}
         #: The subscriptions of a block that were found so far.
         self.masks: dict[Block, int] = {}
+        #: The number that passes the most limits so far.
+        self.numbers: dict[Limits, Any] = {}
 
     def keys(self) -> Iterator[Any]:
         """Give all keys that were found; one that was entered several times may come several times."""
@@ -40,3 +46,5 @@ class Run:
                 yield hit
         for block, mask in self.masks.items():
             yield from block.chosen(mask)
+        for limits, number in self.numbers.items():
+            yield from limits.passed(number)

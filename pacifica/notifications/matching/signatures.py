@@ -66,5 +66,5 @@ class Signature(Collector):
 
     __slots__ = ()
 
-    def _found(self) -> str:
-        return "run.tokens[me] = hit; hit.found(run)"
+    def _found(self) -> list[str]:
+        return ["run.tokens[me] = hit", "hit.found(run)"]

@@ -33,11 +33,11 @@ def followed(way: Way, start: str, end: str, *, known: bool = False) -> list[str
     for part in way:
         if isinstance(part, Key):
             if not known:
-                lines.append(f"if {start}.__class__ is not dict: return")
+                lines.append(f"if type({start}) is not dict: return")
             lines.append(f"{end} = {start}.get({ascii(str(part.name))}, MISSING)")
         else:
             place = int(part.position)
-            inside = f"{start}.__class__ is list and {-place - 1 if place < 0 else place} < len({start})"
+            inside = f"type({start}) is list and {-place - 1 if place < 0 else place} < len({start})"
             lines += [f"if not ({inside}): return", f"{end} = {start}[{place}]"]
         start, known = end, False
     return lines
@@ -50,10 +50,10 @@ def looked_up(way: Way, start: str, end: str) -> list[str]:
     lines = []
     for part in way:
         if isinstance(part, Key):
-            lines.append(f"{end} = {start}.get({ascii(str(part.name))}) if {start}.__class__ is dict else None")
+            lines.append(f"{end} = {start}.get({ascii(str(part.name))}) if type({start}) is dict else None")
         else:
             place = int(part.position)
-            inside = f"{start}.__class__ is list and {-place - 1 if place < 0 else place} < len({start})"
+            inside = f"type({start}) is list and {-place - 1 if place < 0 else place} < len({start})"
             lines.append(f"{end} = {start}[{place}] if {inside} else None")
         start = end
     return lines
