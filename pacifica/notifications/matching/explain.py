@@ -10,12 +10,12 @@ from ..errors import NotificationsError
 from ..jsonpath import syntax
 from .telling import wording
 from .telling.findings import Ends, find_out
-from .telling.misses import Miss, nearest
+from .telling.misses import nearest
 from .telling.places import Place
 from .telling.walk import Walk, Way, Weary
 
 #: Values and comparisons that are looked at to follow a path, and again to find out about filters.
-LIMIT = 100_000
+LIMIT = 50_000
 
 
 def explain(text: str, event: Any, results: int = 5, bounds: jsonpath.Bounds | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def explain(text: str, event: Any, results: int = 5, bounds: jsonpath.Bounds | N
         "results": [] if error else [place.shown() for place in story.results],
         "found": 0 if error else story.count,
         "furthest": story.way[-1].location if story.way else "$",
-        "nearest_miss": str(story.miss) if story.miss and not error else None,
+        "nearest_miss": story.miss if not error else None,
         "steps": story.steps,
         "filters": story.filters,
         "stopped": story.stopped,
@@ -58,7 +58,7 @@ class _Story:
     results: list[Place] = field(default_factory=list)
     count: int = 0
     way: Way = ()
-    miss: Miss | None = None
+    miss: str | None = None
     filters: list[dict[str, Any]] = field(default_factory=list)
     failure: str | None = None
     stopped: str | None = None
@@ -86,10 +86,9 @@ class _Story:
         """Find out where it came nearest, if it does not match, and what became of the filters on the way."""
         walk = Walk(event, LIMIT)
         try:
-            if not matches:
-                self.miss = nearest(walk, self.path, self.ends)
-            if not self.way:
-                self.way = self.miss.way if self.miss else self.ends.last
+            miss = nearest(walk, self.path, self.ends) if not matches else None
+            self.way = self.way or (miss.way if miss else self.ends.last)
+            self.miss = miss.told(walk) if miss else None
             for step, place in zip(self.path.steps, self.way, strict=False):
                 for each in step.subscripts if isinstance(step, syntax.Child) else ():
                     if isinstance(each, syntax.Filter):

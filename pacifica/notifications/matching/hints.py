@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from .. import jsonpath
@@ -13,8 +13,8 @@ from .telling.knowledge import ANY, LIST, NUMBER, OBJECT, TEXT, UNKNOWN, Impossi
 from .telling.places import Place
 from .telling.walk import Walk
 
-#: How often conditions are looked at together, and how many certain values of one path are kept.
-_EFFORT, _CERTAIN = 2000, 20
+#: Comparisons that are looked at, alone or together, and certain values of one path that are kept.
+_EFFORT, _CERTAIN = 5000, 20
 
 #: A condition, and whether its contrary is meant.
 Demand: TypeAlias = tuple[syntax.Condition, bool]
@@ -131,19 +131,20 @@ class _Judge:
                         raise Impossible(f"`{wording.path(argument)}` is never a whole number, as an argument must be")
         return knowledge.after(subscript, current)
 
-    def _hold(self, demands: list[Demand], current: Something) -> None:
-        """Look whether conditions may hold together."""
-        self._effort -= 1
+    def _hold(self, demands: list[Demand], current: Something, held: Sequence[Demand] = ()) -> None:
+        """Look whether conditions may hold together, and with others that were looked at before."""
+        leaves, choices = _sorted_out(demands)
+        self._effort -= 1 + len(held) + len(leaves)
         if self._effort < 0:
             raise _Unclear
-        leaves, choices = _sorted_out(demands)
         for condition, negated in leaves:
             self._hold_alone(condition, negated, current)
-        self._hold_together(leaves, current)
+        together = [*held, *leaves]
+        self._hold_together(together, current)
         reasons: list[Impossible] = []
         for alternative in _alternatives(choices[0]) if choices else ():
             try:
-                self._hold([*leaves, *choices[1:], alternative], current)
+                self._hold([alternative, *choices[1:]], current, together)
             except Impossible as reason:
                 reasons.append(reason)
             else:
