@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from . import documents, events, jsonpath, retry
 from .errors import InvalidJSONPath, InvalidSubscription
 from .globals import MASK
+from .matching.hints import hints as hints_of
 from .members import READ_ONLY, REQUIRED, SCHEMA, VERSION, WRITABLE
 
 #: What a user is called: visible ASCII without the comma, with which servers join headers that were sent twice.
@@ -19,6 +21,8 @@ USER = re.compile(r"[!-+\--~]{1,255}")
 _GIVEN = frozenset((*READ_ONLY, "disabled"))
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+#: What of a URL says where it leads.
+_BEGINNING = re.compile(r"[^:/?#]*://[^/?#]*")
 _PORTS = {"http": 80, "https": 443}
 #: Characters of a place; a name that resolves has 253.
 _LONGEST_PLACE = 300
@@ -135,6 +139,13 @@ def place(target_url: str) -> str:
 
     A URL that names none, as an old row may have it, gives the empty text: nothing can be sent there.
     """
+    beginning = _BEGINNING.match(target_url)
+    return _place(beginning[0] if beginning else target_url)
+
+
+@lru_cache(maxsize=10000)
+def _place(target_url: str) -> str:
+    """Find it once for many URLs: a router has one of every subscription."""
     try:
         parts = urlsplit(target_url)
         host, port = parts.hostname or "", parts.port
@@ -200,12 +211,23 @@ def masked(auth: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def hints(subscription: Mapping[str, Any]) -> list[str]:
+def hints(subscription: Mapping[str, Any], bounds: jsonpath.Bounds | None = None) -> list[str]:
     """Give advice about a subscription that is valid and yet may not do what its owner expects."""
+    found = [f"jsonpath: {sentence}" for sentence in _about(subscription.get("jsonpath"), bounds)]
     left_out = events.unusable_extensions(subscription.get("extensions") or {})
-    if not left_out:
+    if left_out:
+        found.append(
+            f"extensions: {', '.join(left_out)} can't be an attribute of a CloudEvents 1.0 event"
+            " and is added to 0.1 events only"
+        )
+    return found
+
+
+def _about(text: str | None, bounds: jsonpath.Bounds | None) -> list[str]:
+    """Give advice about an expression; an older release, or wider bounds, may have let one in that is not taken now."""
+    if text is None:
         return []
-    return [
-        f"extensions: {', '.join(left_out)} can't be an attribute of a CloudEvents 1.0 event"
-        " and is added to 0.1 events only"
-    ]
+    try:
+        return hints_of(text, bounds)
+    except InvalidJSONPath as error:
+        return [f"{error}; it matches nothing until you send another one"]

@@ -461,8 +461,13 @@ def _check(steps: tuple[Step, ...], descents: int, below: int, *, within: bool) 
         for subscript in step.subscripts:
             if isinstance(subscript, Slice) and subscript.step == 0:
                 raise NotIndexable("has a slice with step 0, which fails on lists")
-            if isinstance(subscript, Call | Reference):
-                raise NotIndexable("calls a function or takes a name from the event")
+            if isinstance(subscript, Reference):
+                _check_operand(subscript.path, descents, below, within=many)
+            if isinstance(subscript, Call):
+                if sum(isinstance(argument, Path) and way_of(argument) is None for argument in subscript.arguments) > 1:
+                    raise NotIndexable("calls a function with each of many values and each of many others")
+                for argument in subscript.arguments:
+                    _check_operand(argument, descents, below, within=many)
             if isinstance(subscript, Filter):
                 _check_condition(subscript.condition, descents, below, within=many)
         if len(step.subscripts) > 1 or not isinstance(step.subscripts[0], Key | Item | Filter):

@@ -8,21 +8,15 @@ from typing import Any, TypeAlias
 from ..jsonpath.syntax import And, Comparison, Path
 from .alternatives import Way, way_of
 from .buckets import Bucket, Limits, Member
-from .loops import Loop, holds
+from .loops import Loop
 from .masks import TRUTH, Decision, condition
 from .recipes import Asked
 from .run import Keys, Run
 from .source import compiled, followed, indented
+from .stands import best, moved
 
 #: So many entries of a shape must there be before it looks again which of its values tell them apart best.
 _LOOK_AGAIN = frozenset({16, 256, 4096, 65536})
-#: So many shapes may stand behind one guard before another is preferred.
-_CROWDED = 32
-
-#: Where a collector stands in its loop: behind a guard for the literal at a place of its entries, behind a member that
-#: an object must have, or (None) nowhere in particular: it gets every item.
-_Stand: TypeAlias = int | str | None
-
 #: What is kept of an expression to remove it.
 Handle: TypeAlias = "tuple[Any, ...] | Member"
 
@@ -34,83 +28,36 @@ class Collector:
     A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
     """
 
-    __slots__ = ("_more", "_stand", "asked", "collect", "key", "loop", "parent", "table")
+    __slots__ = ("asked", "collect", "key", "limit", "loop", "parent", "stand", "table")
 
     def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
         """Start without entries; the code is made when an event first needs it."""
         self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
         self.table: dict[tuple[Any, ...], Any] = {}
-        #: How many entries beyond the first have the same value at the guard.
-        self._more: dict[Any, int] = {}
-        self._stand: _Stand = self._best()
+        self.limit = _limit(asked)
+        self.stand = best(self, self.limit, ())
         self.collect = self._collect_first
 
     def enter(self, entry: tuple[Any, ...], hit: Any) -> None:
         """Put something under a new entry."""
-        self.table[entry] = hit
-        self._guard(self._stand, entry, first=len(self.table) == 1)
-        if len(self.table) in _LOOK_AGAIN:
-            self._look_again()
+        table = self.table
+        table[entry] = hit
+        self.stand.enter(entry, first=len(table) == 1)
+        if len(table) in _LOOK_AGAIN:
+            before, self.stand = self.stand, best(self, self.limit, table)
+            if before.name == self.stand.name:
+                self.stand = before
+            else:
+                moved(before, self.stand, table, self.limits())
 
     def leave(self, entry: tuple[Any, ...]) -> None:
         """Forget an entry."""
-        self._unguard(self._stand, entry, last=len(self.table) == 1)
+        self.stand.leave(entry, last=len(self.table) == 1)
         del self.table[entry]
 
-    def _guard(self, stand: _Stand, entry: tuple[Any, ...], *, first: bool) -> None:
-        if not isinstance(stand, int):
-            if first:
-                self.loop.need(stand, self)
-            return
-        way, value = self.asked.equal[stand], entry[stand]
-        if first:
-            self.loop.crowds[way] = self.loop.crowds.get(way, 0) + 1
-        guard = self.loop.guards.get(way)
-        if guard is not None and holds(guard.values.get(value), self):
-            self._more[value] = self._more.get(value, 0) + 1
-        else:
-            self.loop.want(way, value, self)
-
-    def _unguard(self, stand: _Stand, entry: tuple[Any, ...], *, last: bool) -> None:
-        if not isinstance(stand, int):
-            if last:
-                self.loop.unneed(stand, self)
-            return
-        value = entry[stand]
-        if last:
-            self.loop.crowds[self.asked.equal[stand]] -= 1
-        more = self._more.get(value, 0)
-        if more > 1:
-            self._more[value] = more - 1
-        elif more:
-            del self._more[value]
-        else:
-            self.loop.unwant(self.asked.equal[stand], value, self)
-
-    def _look_again(self) -> None:
-        """Move behind the guard whose values tell the entries apart best by now."""
-        best = self._best()
-        if best == self._stand:
-            return
-        before, more = self._stand, self._more
-        self._stand, self._more = best, {}
-        for number, entry in enumerate(self.table):
-            self._guard(best, entry, first=number == 0)
-        left, self._more = self._more, more
-        for number, entry in enumerate(self.table):
-            self._unguard(before, entry, last=number == 0)
-        self._more = left
-
-    def _best(self) -> _Stand:
-        """Choose where to stand."""
-        loop, ways = self.loop, self.asked.equal
-        keys = self.asked.first_keys()
-        crowd: dict[_Stand, int] = {number: loop.crowd(way) for number, way in enumerate(ways)}
-        crowd |= {key: loop.crowd(key) for key in keys}
-        roomy = [number for number in range(len(ways)) if crowd[number] <= _CROWDED]
-        if roomy:
-            return max(roomy, key=lambda number: len({entry[number] for entry in self.table}))
-        return min(crowd, key=lambda stand: (crowd[stand], isinstance(stand, str)), default=None)
+    def limits(self) -> list[Any]:
+        """Give the literals that are not part of entries, where these are limits."""
+        return [member.literals[0] for hit in self.table.values() for member in hit.members] if self.limit else []
 
     # What readers do.
 
@@ -165,12 +112,11 @@ class Collector:
 class Shape(Collector):
     """What subscriptions that differ in literals alone ask of an item; its hits are their keys."""
 
-    __slots__ = ("_decide", "_limit")
+    __slots__ = ("_decide",)
 
     def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None) -> None:
         """Start without entries."""
         self._decide: Decision | None = None
-        self._limit = _limit(asked)
         super().__init__(key, asked, loop, parent)
         loop.shapes += 1
 
@@ -181,10 +127,11 @@ class Shape(Collector):
             member = Member(entry, literals, key)
             if hit is not None:
                 hit.add(member)
-                return member
-            hit = Limits(self._limit[1]) if self._limit else Bucket(self._decision())
-            hit.add(member)
-            self.enter(entry, hit)
+            else:
+                hit = Limits(self.limit[1]) if self.limit else Bucket(self._decision())
+                hit.add(member)
+                self.enter(entry, hit)
+            self.stand.loosen(literals[0])
             return member
         if hit is None:
             self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
@@ -215,8 +162,8 @@ class Shape(Collector):
         return self._decide
 
     def _found(self) -> list[str]:
-        if self._limit:
-            way, operator = self._limit
+        if self.limit:
+            way, operator = self.limit
             return [
                 *followed(way, "item", "number"),
                 "if not isinstance(number, numeric) or number != number: return",

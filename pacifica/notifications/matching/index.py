@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
@@ -71,6 +72,8 @@ class Index:
 
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
+        # Until entries that the old and the new one share are told apart.
+        self.remove(key)
         before = self._held.get(key, self)
         try:
             planned, values = self._templates.plan(text)
@@ -92,6 +95,15 @@ class Index:
         if held is not self:
             self._leave(held, key)
 
+    def stats(self) -> Stats:
+        """Count what is held."""
+        outside = {key: each.why for key, each in self._outside.items()}
+        return Stats(len(self._held), len(self._shapes), outside)
+
+    def match_json(self, text: str) -> list[Hashable]:
+        """Give what ``match`` gives for the value of a text; raises ``ValueError`` if it is no JSON."""
+        return self.match(json.loads(text))
+
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
         run = Run(event)
@@ -99,7 +111,7 @@ class Index:
         self._always.found(run)
         for loop in run.loops:
             loop.run(run)
-        found = list(run.keys())
+        found = run.keys()
         for key, outside in self._outside.items():
             try:
                 matched = jsonpath.find(outside.expression, event)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..jsonpath.syntax import Key
+from ..jsonpath.values import COMPARE
 from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
 from .masks import walk_of
 from .source import compiled, followed, indented, looked_up
@@ -13,6 +14,8 @@ from .source import compiled, followed, indented, looked_up
 if TYPE_CHECKING:
     from .collectors import Collector
     from .run import Run
+
+AnyGuard = TypeVar("AnyGuard", "Guard", "LimitGuard")
 
 #: So many guards are asked one after the other; beyond, an item's own members say which guards to ask.
 _UNROLLED = 8
@@ -58,6 +61,12 @@ def _without(group: Any, collector: Any) -> Any:
     return left[0] if len(left) == 1 else Several(left)
 
 
+def _reader(way: Way) -> Callable[[Any], Any]:
+    """Give a function that follows a way; what it gives is None where there is nothing."""
+    lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
+    return compiled(lines, "read", {})
+
+
 class Guard:
     """The values that shapes want at the end of one way, and for each value the collectors that want it."""
 
@@ -67,8 +76,7 @@ class Guard:
         """Start without values."""
         self.way = way
         self.values: dict[Any, Any] = {}
-        lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
-        self.read = compiled(lines, "read", {})
+        self.read = _reader(way)
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
@@ -80,6 +88,26 @@ class Guard:
             group.collect(item, run)
 
 
+class LimitGuard:
+    """The loosest of all limits for one number: an item that does not pass it passes none.
+
+    It gets looser with each limit that comes, and not tighter when one goes: it may let through too much for a while.
+    """
+
+    __slots__ = ("group", "loosest", "operator", "passes", "read", "way")
+
+    def __init__(self, way: Way, operator: str, loosest: Any) -> None:
+        """Start with one limit."""
+        self.way, self.operator, self.loosest = way, operator, loosest
+        self.group: Any = None
+        self.read, self.passes = _reader(way), COMPARE[operator]
+
+    def collect(self, item: Any, run: Run) -> None:
+        """Hand an item to the collectors if its number passes."""
+        if self.passes(self.read(item), self.loosest):
+            self.group.collect(item, run)
+
+
 class Loop:
     """All shapes that ask something of the items at the end of one walk.
 
@@ -88,7 +116,7 @@ class Loop:
     a member that the item must have, and if there is none, get every item.
     """
 
-    __slots__ = ("_code", "always", "crowds", "guards", "key", "present", "shapes", "version", "walk", "way")
+    __slots__ = ("_code", "always", "crowds", "guards", "key", "limits", "present", "shapes", "version", "walk", "way")
 
     def __init__(self, way: Way, walk: Walk, key: str = "") -> None:
         """Start without shapes."""
@@ -96,6 +124,7 @@ class Loop:
         self.guards: dict[Way, Guard] = {}
         #: How many collectors stand behind each guard.
         self.crowds: dict[Way, int] = {}
+        self.limits: dict[tuple[Way, str], LimitGuard] = {}
         self.present: dict[str, Any] = {}
         self.always: Any = None
         self.shapes = 0
@@ -134,6 +163,27 @@ class Loop:
             self.crowds.pop(way, None)
             self.version += 1
 
+    def loosen(self, way: Way, operator: str, limit: Any, collector: Collector) -> None:
+        """Hand items that have a number which passes a limit to a collector."""
+        guard = self.limits.get((way, operator))
+        if guard is None:
+            guard = self.limits[way, operator] = LimitGuard(way, operator, limit)
+            self.version += 1
+        if limit < guard.loosest if operator[0] == ">" else limit > guard.loosest:
+            guard.loosest = limit
+        if not holds(guard.group, collector):
+            guard.group = _with(guard.group, collector)
+
+    def unlimit(self, way: Way, operator: str, collector: Collector) -> None:
+        """Hand a collector nothing more for its limits."""
+        guard = self.limits[way, operator]
+        group = _without(guard.group, collector)
+        if group is None:
+            del self.limits[way, operator]
+            self.version += 1
+        else:
+            guard.group = group
+
     def need(self, key: str | None, collector: Collector) -> None:
         """Hand items that have a member to a collector; None: all items."""
         if key is None:
@@ -168,23 +218,17 @@ class Loop:
 
     def source(self) -> tuple[list[str], dict[str, Any]]:
         """Give the source of the loop, and what its free names mean."""
-        guards, present, always = list(self.guards.values()), list(self.present.items()), self.always
-        of_objects = [guard for guard in guards if guard.way and isinstance(guard.way[0], Key)]
-        of_others = [guard for guard in guards if guard not in of_objects]
+        guards, limits = list(self.guards.values()), list(self.limits.values())
+        present, always = list(self.present.items()), self.always
         names: dict[str, Any] = {}
-        body: list[str] = []
         by_member: dict[str, Any] = {}
-        if len(of_objects) <= _UNROLLED:
-            body += _asked_one_by_one(of_objects, names)
-        else:
-            for guard in of_objects:
-                key = guard.way[0].name  # type: ignore[union-attr]
-                by_member[key] = _with(by_member.get(key), guard)
+        body = _asked_one_by_one(_few(guards, by_member), names)
+        body += _asked_by_limit(_few(limits, by_member), names)
         for key, group in present:
             by_member[key] = _with(by_member.get(key), group)
         body += _asked_by_members(by_member, names)
         rest: list[str] = []
-        for position, guard in enumerate(of_others):
+        for position, guard in enumerate(guard for guard in (*guards, *limits) if not _of_objects(guard)):
             names[f"other_{position}"] = guard
             rest.append(f"other_{position}.collect(item, run)")
         if always is not None:
@@ -199,11 +243,7 @@ def _asked_one_by_one(guards: list[Guard], names: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for position, guard in enumerate(guards):
         names[f"wanted_{position}"] = guard.values.get
-        first, *others = guard.way
-        value = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
-        if others:
-            lines += [f"value = {value}", *looked_up(tuple(others), "value", "value")]
-            value = "value"
+        value = _value_at(guard.way, lines)
         lines += [
             "try:",
             f"    group = wanted_{position}({value})",
@@ -211,6 +251,45 @@ def _asked_one_by_one(guards: list[Guard], names: dict[str, Any]) -> list[str]:
             "    group = None",
             "if group is not None:",
             "    group.collect(item, run)",
+        ]
+    return lines
+
+
+def _few(guards: list[AnyGuard], by_member: dict[str, Any]) -> list[AnyGuard]:
+    """Give the guards that are asked of every object; if they are many, put them under the members they ask for."""
+    guards = [guard for guard in guards if _of_objects(guard)]
+    if len(guards) <= _UNROLLED:
+        return guards
+    for guard in guards:
+        key = guard.way[0].name  # type: ignore[union-attr]
+        by_member[key] = _with(by_member.get(key), guard)
+    return []
+
+
+def _of_objects(guard: Guard | LimitGuard) -> bool:
+    """Tell whether a guard asks for a member of the item."""
+    return bool(guard.way) and isinstance(guard.way[0], Key)
+
+
+def _value_at(way: Way, lines: list[str]) -> str:
+    """Give an expression for what is at the end of a way from an object; it may need lines before it."""
+    first, *others = way
+    value = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
+    if not others:
+        return value
+    lines += [f"value = {value}", *looked_up(tuple(others), "value", "value")]
+    return "value"
+
+
+def _asked_by_limit(guards: list[LimitGuard], names: dict[str, Any]) -> list[str]:
+    """Give lines that hand on an object whose number passes the loosest limit."""
+    lines: list[str] = []
+    for position, guard in enumerate(guards):
+        limit = f"limit_{position}"
+        names |= {limit: guard, "numeric": (int, float)}
+        lines += [
+            f"value = {_value_at(guard.way, lines)}",
+            f"if isinstance(value, numeric) and value {guard.operator} {limit}.loosest: {limit}.group.collect(item, run)",
         ]
     return lines
 

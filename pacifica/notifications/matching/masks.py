@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import compress
+from itertools import compress, product
 from typing import Any, TypeAlias
 
+from ..jsonpath.functions import FUNCTIONS, Function
+from ..jsonpath.subscripts import by_name
 from ..jsonpath.syntax import (
     And,
+    Call,
     Comparison,
     Condition,
     Descent,
@@ -22,15 +25,17 @@ from ..jsonpath.syntax import (
     Item,
     Key,
     Not,
+    Operand,
     Or,
     Path,
+    Reference,
     Slice,
     Step,
     Subscript,
     Value,
     Wildcard,
 )
-from ..jsonpath.values import COMPARE, children, sliced
+from ..jsonpath.values import COMPARE, MISSING, children, sliced
 from .alternatives import OneOf
 from .holes import HOLE
 
@@ -294,7 +299,34 @@ def _subscript(subscript: Subscript, holes: Iterator[int]) -> _StepWalk:
         case Filter(tree):
             held = condition(tree, holes)
             return lambda value, event, block: ((value, held(value, event, block)),)
+        case Reference(path):
+            names = _plain_walk(path)
+            return lambda value, event, block: [
+                (found, block.full)
+                for name in names(value, event)
+                if (found := by_name(value, name)) is not MISSING
+            ]
+        case Call(name, arguments):
+            return _call(FUNCTIONS[name], [_argument(argument) for argument in arguments])
     raise TypeError(subscript)
+
+
+def _call(function: Function, arguments: list[_Walk]) -> _StepWalk:
+    """Call a function with each choice of arguments."""
+
+    def call(value: Any, event: Any, block: Block) -> Iterable[tuple[Any, int]]:
+        for chosen in product(*(argument(value, event) for argument in arguments)):
+            if (made := function(value, *chosen)) is not MISSING:
+                yield made, block.full
+
+    return call
+
+
+def _argument(argument: Operand) -> _Walk:
+    if isinstance(argument, Path):
+        return _plain_walk(argument)
+    constant = (argument.value,)
+    return lambda value, event: constant
 
 
 def _below(value: Any) -> Iterator[Any]:

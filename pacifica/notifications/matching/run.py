@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,14 +36,18 @@ class Run:
         #: The number that passes the most limits so far.
         self.numbers: dict[Limits, Any] = {}
 
-    def keys(self) -> Iterator[Any]:
+    def keys(self) -> list[Any]:
         """Give all keys that were found; one that was entered several times may come several times."""
+        keys: list[Any] = []
         for hit in self.found.values():
-            if hit.__class__ is Keys:
-                yield from hit
+            if type(hit) is Keys:
+                keys.extend(hit)
             else:
-                yield hit
-        for block, mask in self.masks.items():
-            yield from block.chosen(mask)
-        for limits, number in self.numbers.items():
-            yield from limits.passed(number)
+                keys.append(hit)
+        if self.masks:
+            for block, mask in self.masks.items():
+                keys.extend(block.chosen(mask))
+        if self.numbers:
+            for limits, number in self.numbers.items():
+                keys.extend(limits.passed(number))
+        return keys

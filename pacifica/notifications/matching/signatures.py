@@ -52,13 +52,12 @@ class Token:
     def found(self, run: Run) -> None:
         """Note the loops that may find items in an event."""
         loops, event = self.loops, run.event
-        for loop in loops.get(None, ()):
-            run.loops[loop] = None
-        if event.__class__ is dict:
-            for key in event:
-                if (here := loops.get(key)) is not None:
-                    for loop in here:
-                        run.loops[loop] = None
+        here = list(loops.get(None, ()))
+        if type(event) is dict:
+            for key in event if len(loops) > len(event) else list(loops):
+                if key in event:
+                    here += loops.get(key, ())
+        run.loops.update(dict.fromkeys(here))
 
 
 class Signature(Collector):

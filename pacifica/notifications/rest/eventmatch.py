@@ -16,9 +16,9 @@ import cherrypy
 
 from .. import documents, orm, routing, subscriptions, tasks
 from ..config import Settings, get_config
-from ..errors import InvalidQuery, NotYours, Unavailable
+from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
-from . import answers
+from . import answers, dialect
 from .identity import user
 from .patience import Patience
 
@@ -74,7 +74,7 @@ class EventMatch:
         with orm.session():
             row = orm.EventMatch.add(owner, members)
             shown = _shown(row, settings, clear="auth" in members)
-        _hint(shown)
+        _hint(shown, settings)
         return shown
 
     @answers.answering
@@ -99,7 +99,7 @@ class EventMatch:
                 raise Unavailable("the subscription is being changed by others all the time")
             shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
         tasks.wake()
-        _hint(shown)
+        _hint(shown, settings)
         return shown
 
     @answers.answering
@@ -143,7 +143,16 @@ def _sent(settings: Settings) -> Any:
 
 
 def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
-    return subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
+    try:
+        members = subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
+    except InvalidSubscription as error:
+        text = sent.get("jsonpath") if isinstance(sent, dict) and "/jsonpath" in error.faults else None
+        if isinstance(text, str) and len(text) <= settings.matching.max_expression:
+            dialect.note(text)
+        raise
+    if "jsonpath" in members:
+        dialect.settle(members["jsonpath"])
+    return members
 
 
 def _narrowed(query: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,8 +211,8 @@ def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
     cherrypy.response.headers["Link"] = f'<{cherrypy.url("/eventmatch")}?{parameters}>; rel="next"'
 
 
-def _hint(shown: Mapping[str, Any]) -> None:
-    found = subscriptions.hints(shown)
+def _hint(shown: Mapping[str, Any], settings: Settings) -> None:
+    found = subscriptions.hints(shown, routing.bounds_of(settings))
     host = urlsplit(shown["target_url"]).hostname or ""
     if not _resolves(host):
         found.append(f"target_url: the name {host} does not resolve yet; deliveries are tried all the same")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from .. import jsonpath, orm
@@ -29,24 +29,33 @@ class Subscribers:
     ``OverBudget``; it counts as no match, the others are not touched by it.
     """
 
-    def __init__(self, settings: Settings, failed: Callable[[UUID, Exception], None]) -> None:
-        """Know none yet."""
-        self._index = Index(bounds_of(settings), failed)  # type: ignore[arg-type]  # its keys are those of ``follow``
+    def __init__(
+        self, settings: Settings, failed: Callable[[UUID, Exception], None], index: Callable[..., Index] = Index
+    ) -> None:
+        """Know none yet; ``index`` makes what holds their expressions."""
+        self._new_index = partial(index, bounds_of(settings), failed)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index = self._new_index()
         self._lanes: dict[UUID, str] = {}
         self._ordered: set[UUID] = set()
         #: The number of the last change that is taken up; -1 before the first time.
         self.revision = -1
 
     def follow(self) -> None:
-        """Take up what has changed since the last time, within the caller's session; the first time that is all."""
+        """Take up what has changed since the last time, within the caller's session; the first time that is all.
+
+        Raises what the index raises through a fault of its own; the next time is then a first one.
+        """
         began, taken, first, last = time.monotonic(), 0, self.revision < 0, max(self.revision, 0)
         with _uncollected():
             for page in orm.EventMatch.changed_since(self.revision):
                 for change in page:
                     self._take_up(change)
                 taken, last = taken + len(page), page[-1].revision
-            # Not before all of it is in hand: what is read again after an error is only replaced.
-            self.revision = last
+        # Not before all of it is in hand: what is read again after an error is only replaced.
+        self.revision = last
         if first or taken >= _BULK:
             _keep_for_good()
             stats, seconds = self._index.stats(), time.monotonic() - began
@@ -57,17 +66,24 @@ class Subscribers:
 
     def _take_up(self, change: orm.Change) -> None:
         uuid = change.uuid
-        if change.jsonpath is None:
-            self.drop(uuid)
-            return
         try:
+            if change.jsonpath is None:
+                self.drop(uuid)
+                return
             self._index.add(uuid, change.jsonpath)
         except InvalidJSONPath as error:
             self.drop(uuid)
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", uuid, error)
             return
-        # Many share a target.
-        self._lanes[uuid] = sys.intern(change.lane)
+        except Exception:
+            if self.revision >= 0:
+                # It may be in any state.
+                self._forget()
+                raise
+            # Nobody's expression keeps everybody else from being routed.
+            LOG.exception("subscription.unusable subscription=%s", uuid)
+            return
+        self._lanes[uuid] = change.lane
         (self._ordered.add if change.ordered else self._ordered.discard)(uuid)
 
     def drop(self, uuid: UUID) -> None:
@@ -78,7 +94,7 @@ class Subscribers:
 
     def match(self, text: str) -> list[UUID]:
         """Give those whom an event goes to; raises ``ValueError`` if its text is no JSON."""
-        return self._index.match_json(text)  # type: ignore[return-value]
+        return self._index.match_json(text)  # type: ignore[return-value]  # its keys are those of ``follow``
 
     def deliveries(self, event: UUID, accepted: datetime, to: Iterable[UUID]) -> Iterator[orm.NewDelivery]:
         """Give the deliveries of an event that was accepted then."""

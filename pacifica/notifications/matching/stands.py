@@ -1,0 +1,147 @@
+"""Where a collector stands in its loop, so that it is handed the few items that may concern it.
+
+The best place is behind a guard for a value by which its entries differ most. Where nothing has to be equal, a limit
+will do, or a member that an object must have; a collector that asks for none of these is handed every item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .alternatives import Way
+from .loops import holds
+
+if TYPE_CHECKING:
+    from .collectors import Collector
+
+#: So many collectors may stand behind one guard before another guard is preferred.
+_CROWDED = 32
+#: Entries that differ in so few values at every place are told apart better by their limits.
+_ALIKE = 4
+
+
+class Stand(Protocol):
+    """A place in a loop."""
+
+    #: Tells stands of one collector apart.
+    name: tuple[str, Any]
+
+    def enter(self, entry: tuple[Any, ...], *, first: bool) -> None:
+        """See to it that items that may have an entry are handed on; ``first``: it is the only one."""
+
+    def leave(self, entry: tuple[Any, ...], *, last: bool) -> None:
+        """Take back what ``enter`` did for an entry; ``last``: there is no other."""
+
+    def loosen(self, limit: Any) -> None:
+        """Take notice of a literal that is not part of an entry."""
+
+
+class ByValue:
+    """Behind a guard for the value at one place of the entries."""
+
+    def __init__(self, collector: Collector, place: int) -> None:
+        """Choose the place."""
+        self.name = ("value", place)
+        self._collector, self._loop = collector, collector.loop
+        self._place, self._way = place, collector.asked.equal[place]
+        #: How many entries beyond the first have a value.
+        self._more: dict[Any, int] = {}
+
+    def enter(self, entry: tuple[Any, ...], *, first: bool) -> None:
+        """Want the value, unless another entry does."""
+        value = entry[self._place]
+        loop = self._loop
+        if first:
+            loop.crowds[self._way] = loop.crowds.get(self._way, 0) + 1
+        guard = loop.guards.get(self._way)
+        if guard is not None and (group := guard.values.get(value)) is not None and holds(group, self._collector):
+            self._more[value] = self._more.get(value, 0) + 1
+        else:
+            loop.want(self._way, value, self._collector)
+
+    def leave(self, entry: tuple[Any, ...], *, last: bool) -> None:
+        """Want the value no more, unless another entry does."""
+        value = entry[self._place]
+        if last:
+            self._loop.crowds[self._way] -= 1
+        more = self._more.get(value, 0)
+        if more > 1:
+            self._more[value] = more - 1
+        elif more:
+            del self._more[value]
+        else:
+            self._loop.unwant(self._way, value, self._collector)
+
+    def loosen(self, limit: Any) -> None:
+        """Limits do not matter here."""
+
+
+class ByLimit:
+    """Behind the loosest of the limits."""
+
+    def __init__(self, collector: Collector, way: Way, operator: str) -> None:
+        """Take the way to the number that is compared, and how."""
+        self.name = ("limit", None)
+        self._collector, self._loop, self._way, self._operator = collector, collector.loop, way, operator
+
+    def enter(self, entry: tuple[Any, ...], *, first: bool) -> None:
+        """Entries do not matter here; ``loosen`` comes for each literal."""
+
+    def leave(self, entry: tuple[Any, ...], *, last: bool) -> None:
+        """Want no more items after the last entry."""
+        if last:
+            self._loop.unlimit(self._way, self._operator, self._collector)
+
+    def loosen(self, limit: Any) -> None:
+        """Want items whose number passes the limit."""
+        self._loop.loosen(self._way, self._operator, limit, self._collector)
+
+
+class ByMember:
+    """Behind a member that an object must have; None: nowhere, every item is handed on."""
+
+    def __init__(self, collector: Collector, key: str | None) -> None:
+        """Choose the member."""
+        self.name = ("member", key)
+        self._collector, self._loop, self._key = collector, collector.loop, key
+
+    def enter(self, entry: tuple[Any, ...], *, first: bool) -> None:
+        """Want items from the first entry on."""
+        if first:
+            self._loop.need(self._key, self._collector)
+
+    def leave(self, entry: tuple[Any, ...], *, last: bool) -> None:
+        """Want no more items after the last entry."""
+        if last:
+            self._loop.unneed(self._key, self._collector)
+
+    def loosen(self, limit: Any) -> None:
+        """Limits do not matter here."""
+
+
+def best(collector: Collector, limit: tuple[Way, str] | None, entries: Iterable[tuple[Any, ...]]) -> Stand:
+    """Choose where a collector stands, by the entries it has so far."""
+    loop, ways = collector.loop, collector.asked.equal
+    entries = list(entries)
+    places = [place for place, way in enumerate(ways) if loop.crowd(way) <= _CROWDED]
+    kinds = {place: len({entry[place] for entry in entries}) for place in places}
+    if limit is not None and max(kinds.values(), default=0) <= _ALIKE:
+        return ByLimit(collector, *limit)
+    if places:
+        return ByValue(collector, max(places, key=kinds.__getitem__))
+    key = min(collector.asked.first_keys(), key=loop.crowd, default=None)
+    if ways and (key is None or loop.crowd(key) > _CROWDED):
+        return ByValue(collector, min(range(len(ways)), key=lambda place: loop.crowd(ways[place])))
+    return ByMember(collector, key)
+
+
+def moved(before: Stand, after: Stand, entries: Iterable[tuple[Any, ...]], limits: Iterable[Any]) -> None:
+    """Move a collector from one stand to another; a reader in between finds it at one of them, or both."""
+    entries = list(entries)
+    for number, entry in enumerate(entries):
+        after.enter(entry, first=not number)
+    for limit in limits:
+        after.loosen(limit)
+    for number, entry in enumerate(entries):
+        before.leave(entry, last=not number)
