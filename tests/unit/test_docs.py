@@ -520,9 +520,13 @@ def test_hints_of_the_jsonpath_page_are_given() -> None:
         assert hint.startswith("never matches: " if says == "never" else "matches every event: ")
 
 
-def test_jsonpath_page_has_the_budget() -> None:
-    """The page says how many steps an expression may take."""
-    assert f"{PER_VALUE} steps for each value that the event has, and {FLOOR:,} on" in pages.read("docs/reference/jsonpath.md")
+@pytest.mark.parametrize("page", ["docs/reference/jsonpath.md", "docs/decisions/work-budget.md"])
+def test_pages_have_the_budget(page: str) -> None:
+    """A page that says how many steps an expression may take says what the code has."""
+    text = pages.read(page)
+
+    assert re.findall(r"(\d+) (?:steps )?for each value", text) == [str(PER_VALUE)]
+    assert f"{FLOOR:,} " in text
 
 
 def test_rest_page_has_every_place_and_status() -> None:
