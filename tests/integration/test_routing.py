@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import threading
 from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
-from uuid import UUID
+from typing import ClassVar
+from uuid import UUID, uuid4
 
 import pytest
 from playhouse.db_url import connect
 
 from pacifica.notifications import orm
-from pacifica.notifications.routing import Router
+from pacifica.notifications.matching import Index
+from pacifica.notifications.routing import Router, Subscribers
 from tests.support import tables
 from tests.support.doors import LONG_AGO, Doors
 from tests.support.factories import INGEST, ingest, make_event, make_event_1_0
@@ -199,6 +203,42 @@ def test_subscription_that_is_changed_while_a_router_reads(
         routing.join(30)
 
         assert matched(doors, event) == {subscription}
+
+
+#: How to keep everybody out of the events, and how many wait for them.
+LOCKED_EVENTS = {
+    "postgresql": (
+        "LOCK TABLE eventlog IN ACCESS EXCLUSIVE MODE",
+        "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'eventlog'::regclass",
+    ),
+    "mariadb": (
+        "LOCK TABLES eventlog WRITE, eventmatch WRITE, subscriptionrevision WRITE",
+        "SELECT COUNT(*) FROM information_schema.processlist"
+        " WHERE db = DATABASE() AND LEFT(state, 17) = 'Waiting for table' AND LOCATE('eventlog', info)",
+    ),
+}
+
+
+@pytest.mark.parametrize("server", LOCKED_EVENTS)
+def test_subscriptions_are_read_after_the_claim(server: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A change that is committed before an event can be claimed is known when that event is matched."""
+    url: str = request.getfixturevalue(f"{server}_url")
+    lock, waiting = LOCKED_EVENTS[server]
+    with Doors(tmp_path, url) as doors:
+        subscription = doors.subscribe(URL, jsonpath="$.nothing")
+        doors.route()
+        event = doors.accept()
+        routing = threading.Thread(target=doors.route)
+        with connect(url) as other:
+            other.execute_sql(lock)
+            routing.start()
+            until(lambda: tables.one(url, waiting), what="the router to wait for the events")
+            other.execute_sql("UPDATE subscriptionrevision SET value = 2")
+            other.execute_sql("UPDATE eventmatch SET jsonpath = '$.data', revision = 2")
+        routing.join(30)
+
+        assert matched(doors, event) == {subscription}
+        assert doors.event(event).revision == 2
 
 
 def test_revision_is_kept_with_the_event(doors: Doors) -> None:
@@ -392,3 +432,124 @@ def test_unreadable_body_is_routed_to_nobody(doors: Doors) -> None:
     assert doors.event(unreadable.uuid).routed is not None
     assert matched(doors, unreadable.uuid) == set()
     assert len(matched(doors, event)) == 1
+
+
+# Batches.
+
+
+def test_batch_is_written_together(open_doors: OpenDoors) -> None:
+    """Events of one batch are routed with one moment and one revision, each to those that match it, in its lane."""
+    doors = open_doors({"matching.batch": 50})
+    everything = doors.subscribe(URL)
+    second = doors.subscribe("http://127.0.0.1:10/", jsonpath='$[?(@.source = "/2")]')
+    ordered = doors.subscribe(URL, jsonpath='$[?(@.source != "/1")]', ordered=True)
+    events = [doors.accept(make_event(source=f"/{number}")) for number in range(4)]
+
+    assert doors.route() == 4 + 1 + 3
+
+    assert [matched(doors, event) for event in events] == [
+        {everything, ordered},
+        {everything},
+        {everything, second, ordered},
+        {everything, ordered},
+    ]
+    assert {doors.event(event).revision for event in events} == {3}
+    for delivery in doors.deliveries():
+        of_order = delivery.event_match_id == ordered
+        assert delivery.lane == doors.subscription(delivery.event_match_id).lane
+        assert delivery.accepted == (doors.event(delivery.event_log_id).created if of_order else None)
+
+
+def test_event_of_a_batch_that_another_router_has_is_left_to_it(doors: Doors) -> None:
+    """Of a batch whose lease ran out while it was matched, what was taken over is left to the one who did."""
+    subscription = doors.subscribe(URL)
+    events = [doors.accept() for _ in range(3)]
+    with orm.session():
+        mine = orm.EventLog.claim_unrouted(10, 0)
+        theirs = orm.EventLog.claim_lost(60)
+        assert theirs is not None
+
+        with orm.transaction():
+            finished = orm.EventLog.finish_routing(mine, 1)
+            orm.EventLogMatch.add_all(orm.NewDelivery(event.uuid, subscription, "") for event in finished)
+
+    assert {event.uuid for event in finished} == set(events) - {theirs.uuid}
+    assert {delivery.event_log_id for delivery in doors.deliveries()} == set(events) - {theirs.uuid}
+    assert doors.event(theirs.uuid).routed is None
+
+
+def test_batch_with_very_many_matches_is_routed_whole(open_doors: OpenDoors) -> None:
+    """More deliveries than one statement, and than one transaction, takes are all made, each once."""
+    doors = open_doors({"matching.batch": 20})
+    model = doors.subscription(doors.subscribe(URL)).__data__
+    with orm.session():
+        copies = [model | {"uuid": uuid4()} for _ in range(599)]
+        for part in (copies[:300], copies[300:]):
+            orm.EventMatch.insert_many(part).execute()
+    events = {doors.accept() for _ in range(20)}
+
+    assert doors.route() == 20 * 600
+
+    assert Counter(delivery.event_log_id for delivery in doors.deliveries()) == dict.fromkeys(events, 600)
+    assert all(doors.event(event).routed for event in events)
+
+
+# Following.
+
+
+class Faulty(Index):
+    """An index that raises, once, when it is given a certain expression."""
+
+    raised: ClassVar[list[str]] = []
+
+    def add(self, key: Hashable, text: str) -> None:
+        """Hold it, or raise."""
+        if text == "$.faulty" and len(self.raised) < 1:
+            self.raised.append(text)
+            raise RuntimeError("a fault of the index")
+        super().add(key, text)
+
+
+@pytest.mark.parametrize("built", [True, False], ids=["built", "new"])
+def test_fault_of_the_index_stops_nobody_for_long(doors: Doors, built: bool) -> None:
+    """An index that fails at a change is built anew; one that fails while it is built leaves that subscription out."""
+    Faulty.raised.clear()
+    subscribers = Subscribers(doors.settings, lambda uuid, error: None, Faulty)
+    good = doors.subscribe(URL)
+    with orm.session():
+        if built:
+            subscribers.follow()
+        faulty = doors.subscribe(URL, jsonpath="$.faulty")
+        if built:
+            with pytest.raises(RuntimeError):
+                subscribers.follow()
+        subscribers.follow()
+
+    assert subscribers.revision == 2
+    assert set(subscribers.match('{"faulty": 1}')) == ({good, faulty} if built else {good})
+
+
+def test_index_is_built_before_the_first_event(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    """A router that starts reads all subscriptions, and says once how many they are and how long it took."""
+    for _ in range(3):
+        doors.subscribe(URL)
+    doors.delete(doors.subscribe(URL))
+
+    with caplog.at_level(logging.INFO):
+        doors.route()
+        doors.subscribe(URL)
+        doors.accept()
+        doors.route()
+
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("index.built")]
+    assert re.match(r"index\.built revision=5 changes=4 subscriptions=3 shapes=\d+ outside=\d+ seconds=\d", line)
+
+
+def test_what_a_router_holds_is_left_out_of_collections(doors: Doors) -> None:
+    """What is there when the index is built is no part of later collections, which stop all threads; they go on."""
+    doors.subscribe(URL)
+
+    doors.route()
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 1000
