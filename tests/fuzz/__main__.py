@@ -1,6 +1,7 @@
 """Compares very many random expressions with ``jsonpath2``; the status is 1 if anything differs.
 
 ``python -m tests.fuzz --seed 7 --pairs 100000`` plays as many rounds as it takes; the same seed plays the same rounds.
+``python -m tests.fuzz --round 7-123`` plays the one that a mismatch names.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2_000_000, help="expressions times events")
     parser.add_argument("--texts", type=int, default=50_000, help="damaged expressions, accepted or refused")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--round", help="the seed of a single round of pairs")
     options = parser.parse_args()
+    if options.round:
+        sys.exit("\n".join(play_pairs(options.round).mismatches) or 0)
     print(f"seed {options.seed}; {len(webhooks())} payloads of webhooks", flush=True)
     total = Tally()
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -38,8 +42,8 @@ def main() -> None:
     for line in total.mismatches[:ENOUGH]:
         print(line)
     print(
-        f"{total.pairs} pairs ({total.found} found, {total.failed} failed in both, {total.stopped} stopped here), {total.texts} texts "
-        f"({total.accepted} accepted), {len(total.mismatches)} mismatches; seed {options.seed}"
+        f"{total.pairs} pairs ({total.found} found, {total.failed} failed in both, {total.stopped} stopped here), "
+        f"{total.texts} texts ({total.accepted} accepted), {len(total.mismatches)} mismatches; seed {options.seed}"
     )
     sys.exit(bool(total.mismatches))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -33,7 +34,7 @@ WIDE = jsonpath.Bounds(characters=10_000, nesting=64, descents=100, union=10_000
 
 @dataclass
 class Tally:
-    """What was compared; every mismatch is said in a line that is enough to repeat it."""
+    """What was compared; every mismatch is said with the seed of its round, which is enough to repeat it."""
 
     pairs: int = 0
     found: int = 0
@@ -81,9 +82,13 @@ def play_pairs(seed: str) -> Tally:
     tally.pairs = len(answers)
     tally.found = sum(answer is True for answer in answers.values())
     tally.failed = sum(answer == STEP_0 for answer in answers.values())
-    for (text, number), answer in answers.items():
-        _compare_alone(seed, texts[text], events[number], answer, tally)
-    _compare_index(seed, chance, [*texts], events, answers, tally)
+    try:
+        for (text, number), answer in answers.items():
+            _compare_alone(seed, texts[text], events[number], answer, tally)
+        _compare_index(seed, chance, [*texts], events, answers, tally)
+    # Nothing of ours may raise anything here.
+    except Exception as error:  # noqa: BLE001
+        tally.mismatches.append(f"{seed}: {''.join(traceback.format_exception(error)[-3:])}")
     return tally
 
 

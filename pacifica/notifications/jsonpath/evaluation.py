@@ -18,7 +18,7 @@ from typing import Any
 
 from .conditions import Conditions, Results
 from .functions import FUNCTIONS
-from .subscripts import all_below, all_children, by_call, by_key, by_name, by_position, by_slice, union
+from .subscripts import all_below, all_children, by_call, by_key, by_name, by_position, by_slice, union, weight
 from .syntax import Call, Child, Descent, Filter, Item, Key, Operand, Path, Reference, Slice, Subscript, Value, Wildcard
 from .values import MISSING
 from .walk import Fork, Hop, Route, Test, in_turn
@@ -91,7 +91,7 @@ class _Paths:
     def _subscript(self, subscript: Subscript) -> tuple[Hop | None, Fork | None]:
         match subscript:
             case Key(name):
-                return by_key([name]), None
+                return by_key(name), None
             case Item(position):
                 return by_position(position), None
             case Wildcard():
@@ -110,6 +110,7 @@ class _Paths:
 
         def fork(value: Any, work: Work) -> Iterator[Any]:
             for name in results(value, work):
+                work.left -= 1
                 reached = by_name(value, name)
                 if reached is not MISSING:
                     yield reached
@@ -124,9 +125,11 @@ class _Paths:
         all_results = [self._argument(each) for each in arguments]
 
         def fork(value: Any, work: Work) -> Iterator[Any]:
+            work.left -= 3
             # All arguments are looked at first, even if the function can't take them: one of them may be an error.
             for chosen in product(*[list(results(value, work)) for results in all_results]):
-                reached = by_call(function, chosen)(value, work)
+                reached = function(value, *chosen)
+                work.spend(3 + weight(reached))
                 if reached is not MISSING:
                     yield reached
 
@@ -168,7 +171,11 @@ def _once(test: Test, place: int) -> Test:
 
 
 def _where(test: Test) -> Hop:
-    return lambda value, work: value if test(value, work) else MISSING
+    def hop(value: Any, work: Work) -> Any:
+        work.left -= 1
+        return value if test(value, work) else MISSING
+
+    return hop
 
 
 def _as_fork(hop: Hop | None, fork: Fork | None) -> Fork:

@@ -12,19 +12,8 @@ from .walk import Fork, Hop
 from .work import Work
 
 
-def by_key(names: Sequence[str]) -> Hop:
-    """Go from member to member."""
-    if len(names) > 1:
-
-        def hop(value: Any, work: Work) -> Any:
-            for name in names:
-                if not isinstance(value, dict):
-                    return MISSING
-                value = value.get(name, MISSING)
-            return value
-
-        return hop
-    name = names[0]
+def by_key(name: str) -> Hop:
+    """Go to a member."""
     return lambda value, work: value.get(name, MISSING) if isinstance(value, dict) else MISSING
 
 
@@ -45,13 +34,13 @@ def by_call(function: Function, arguments: Sequence[Any]) -> Hop:
 
     def hop(value: Any, work: Work) -> Any:
         result = function(value, *arguments)
-        work.spend(_weight(result))
+        work.spend(weight(result))
         return result
 
     return hop
 
 
-def _weight(result: Any) -> int:
+def weight(result: Any) -> int:
     """Count the steps of a function: the list or the text that it gives may have been made by it."""
     if isinstance(result, list):
         return 1 + len(result)
@@ -123,6 +112,7 @@ def union(forks: Sequence[Fork]) -> Fork:
     """Go to what each member leads to, but not twice to the same value."""
 
     def fork(value: Any, work: Work) -> Iterator[Any]:
+        work.left -= 2
         given: dict[int, Any] = {}
         for each in forks:
             work.left -= 1
