@@ -18,9 +18,9 @@ from tests.support.processes import Command, Result, write_config
 
 from .conftest import Run
 
-COMMANDS = ["dbsync", "dbchk", "eventget", "eventpurge", "eventretry", "config", "receiver"]
+COMMANDS = ["dbsync", "dbchk", "eventget", "eventpurge", "eventretry", "match", "config", "receiver"]
 #: What is needed to make a command do anything at all.
-ARGUMENTS = {"eventretry": ["6f1d1c0e-0000-4000-8000-000000000000"]}
+ARGUMENTS = {"eventretry": ["6f1d1c0e-0000-4000-8000-000000000000"], "match": ["$", "--log"]}
 
 
 @pytest.fixture
@@ -81,6 +81,9 @@ def test_every_command_has_help_and_json(command: str, run: Run, file: Path, cap
         ["eventpurge", "no-uuid"],
         ["eventretry", "no-uuid"],
         ["eventretry"],
+        ["match"],
+        ["match", "$", "--event", "no-uuid"],
+        ["match", "$", "--results", "0"],
         ["eventget", "--limit", "0"],
         ["eventget", "--limit", "many"],
         ["receiver", "--status", "99"],
@@ -100,7 +103,7 @@ def test_wrong_arguments_are_named(args: list[str], run: Run, file: Path, capfd:
     shown = capfd.readouterr().err
     assert ended.value.code == 2
     assert "Traceback" not in shown
-    assert args[-1] in shown.splitlines()[-1] or args == ["eventretry"]
+    assert args[-1] in shown.splitlines()[-1] or args in (["eventretry"], ["match"])
 
 
 def test_false_is_255(tmp_path: Path) -> None:
@@ -190,7 +193,7 @@ def test_database_that_is_away(command: str, tmp_path: Path, run: Run) -> None:
     assert "secret" not in line
 
 
-@pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry"])
+@pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry", "match"])
 @pytest.mark.parametrize(("found", "named"), [((3, 0), "3.0"), ((5, 0), "newer")])
 def test_commands_refuse_another_schema(
     command: str, found: tuple[int, int], named: str, run: Run, doors: Doors, version: SetVersion
@@ -204,7 +207,7 @@ def test_commands_refuse_another_schema(
     assert named in done.stderr
 
 
-@pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry"])
+@pytest.mark.parametrize("command", ["eventget", "eventpurge", "eventretry", "match"])
 def test_commands_refuse_a_database_without_tables(command: str, tmp_path: Path, empty_url: str, run: Run) -> None:
     """A command that needs the tables says how they are made where there are none."""
     file = write_config(tmp_path / "config.ini", {"database.peewee_url": empty_url})

@@ -26,8 +26,20 @@ import pytest
 import requests
 from cherrypy.lib import reprconf
 
-from pacifica.notifications import config, documents, errors, events, jsonpath, members, orm, subscriptions, tasks
+from pacifica.notifications import (
+    config,
+    documents,
+    errors,
+    events,
+    jsonpath,
+    matching,
+    members,
+    orm,
+    subscriptions,
+    tasks,
+)
 from pacifica.notifications import globals as names
+from pacifica.notifications.jsonpath.work import FLOOR, PER_VALUE
 from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
 from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch
@@ -478,20 +490,43 @@ def test_schema_that_the_tables_page_describes_is_ours() -> None:
 def jsonpath_rows() -> Iterator[tuple[str, str]]:
     """Give the expressions of the page about JSONPath with what it says of them."""
     for expression, says in re.findall(r"^\| `(.+?)` \| (\S+)", pages.read("docs/reference/jsonpath.md"), re.M):
-        yield expression, says if says in ("yes", "no") else "refused"
+        yield expression, says if says in ("yes", "no", "fails") else "refused"
 
 
 @pytest.mark.parametrize(("expression", "says"), list(jsonpath_rows()))
 def test_jsonpath_page_is_right(expression: str, says: str) -> None:
-    """An expression matches the page's event, does not, or is refused, as the page says."""
+    """An expression matches the page's event, does not, fails on it, or is refused, as the page says."""
     event = json.loads(next(block for block in BLOCKS if block.page.endswith("jsonpath.md")).text)
 
     try:
         found = "yes" if jsonpath.find(jsonpath.parse(expression), event) else "no"
     except errors.InvalidJSONPath:
         found = "refused"
+    except ValueError:
+        found = "fails"
 
     assert found == says
+
+
+def test_hints_of_the_jsonpath_page_are_given() -> None:
+    """An expression of which the page says that it never matches, or always, has a hint that says so."""
+    rows = re.findall(
+        r"^\| `(.+?)` \| (?:yes|no) \| (never|every event): ", pages.read("docs/reference/jsonpath.md"), re.M
+    )
+
+    assert {says for _, says in rows} == {"never", "every event"}
+    for expression, says in rows:
+        (hint,) = matching.hints(expression)
+        assert hint.startswith("never matches: " if says == "never" else "matches every event: ")
+
+
+@pytest.mark.parametrize("page", ["docs/reference/jsonpath.md", "docs/decisions/work-budget.md"])
+def test_pages_have_the_budget(page: str) -> None:
+    """A page that says how many steps an expression may take says what the code has."""
+    text = pages.read(page)
+
+    assert re.findall(r"(\d+) (?:steps )?for each value", text) == [str(PER_VALUE)]
+    assert f"{FLOOR:,} " in text
 
 
 def test_rest_page_has_every_place_and_status() -> None:

@@ -14,6 +14,7 @@ from ..retry import State
 from .database import dbchk, dbsync
 from .deliveries import deliveries_list, deliveries_retry
 from .events import eventget, eventpurge
+from .match import match
 from .output import complain
 from .receiver import receiver
 from .retry import eventretry
@@ -100,6 +101,31 @@ def make_parser() -> argparse.ArgumentParser:
     resend.add_argument("--all", action="store_true", help="all dead deliveries there are")
     resend.add_argument("--yes", action="store_true", help="do not ask")
     resend.add_argument("--wait", action="store_true", help="wait for the outcomes, and report each")
+
+    tried = _add(commands, "match", match, database=False)
+    tried.add_argument("jsonpath", metavar="JSONPATH", help="the expression, as a subscription has it")
+    tried.add_argument(
+        "file",
+        nargs="*",
+        metavar="FILE",
+        help="one event as JSON, an array of events, or an event on each line; - is standard input (default)",
+    )
+    # It is the one thing here that needs the database.
+    tried.add_argument("--log", action="store_true", dest="database", help="try it on the events that are stored")
+    tried.add_argument("--limit", type=_count, default=10, help="events of the log at most, newest first (default 10)")
+    tried.add_argument(
+        "--event",
+        action="append",
+        type=_uuid,
+        default=[],
+        metavar="UUID",
+        help="this event of the log; may be given several times",
+    )
+    tried.add_argument("--results", type=_count, default=5, help="results that are shown (default 5)")
+    tried.add_argument("--bench", action="store_true", help="time it instead, in microseconds for each event")
+    tried.add_argument(
+        "--oracle", action="store_true", help="hold it against jsonpath2; true if that decides the same on every event"
+    )
 
     _add(commands, "config", config, database=False)
 

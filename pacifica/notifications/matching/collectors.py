@@ -70,7 +70,13 @@ class Collector:
 
     def source(self) -> tuple[list[str], dict[str, Any]]:
         """Give the source of the collector, and what its free names mean."""
-        names: dict[str, Any] = {"table": self.table.get, "me": self, "parent": self.parent, "truth": TRUTH, "numeric": (int, float)}
+        names: dict[str, Any] = {
+            "table": self.table.get,
+            "me": self,
+            "parent": self.parent,
+            "truth": TRUTH,
+            "numeric": (int, float),
+        }
         lines: list[str] = []
         entry = [f"value_{number}" for number in range(len(self.asked.equal))]
         if self.parent is not None:
@@ -161,7 +167,8 @@ class Shape(Collector):
             return [
                 *followed(way, "item", "number"),
                 "if not isinstance(number, numeric) or number != number: return",
-                "if (best := run.numbers.get(hit)) is None or number " + f"{operator[0]} best: run.numbers[hit] = number",
+                "if (best := run.numbers.get(hit)) is None or number "
+                + f"{operator[0]} best: run.numbers[hit] = number",
             ]
         return ["hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"]
 

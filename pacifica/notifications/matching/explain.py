@@ -8,14 +8,14 @@ from typing import Any
 from .. import jsonpath
 from ..errors import NotificationsError
 from ..jsonpath import syntax
-from . import wording
-from .findings import Ends, find_out
-from .misses import Miss, nearest
-from .places import Place
-from .walk import Walk, Way, Weary
+from .telling import wording
+from .telling.findings import Ends, find_out
+from .telling.misses import nearest
+from .telling.places import Place
+from .telling.walk import Walk, Way, Weary
 
 #: Values and comparisons that are looked at to follow a path, and again to find out about filters.
-LIMIT = 100_000
+LIMIT = 50_000
 
 
 def explain(text: str, event: Any, results: int = 5, bounds: jsonpath.Bounds | None = None) -> dict[str, Any]:
@@ -36,11 +36,11 @@ def explain(text: str, event: Any, results: int = 5, bounds: jsonpath.Bounds | N
     return {
         "jsonpath": text,
         "matches": matches,
-        "error": error,
-        "results": [place.shown() for place in story.results] if matches else [],
-        "found": story.count if matches else 0,
+        "error": error and (story.failure or error),
+        "results": [] if error else [place.shown() for place in story.results],
+        "found": 0 if error else story.count,
         "furthest": story.way[-1].location if story.way else "$",
-        "nearest_miss": str(story.miss) if story.miss is not None else None,
+        "nearest_miss": story.miss if not error else None,
         "steps": story.steps,
         "filters": story.filters,
         "stopped": story.stopped,
@@ -58,8 +58,9 @@ class _Story:
     results: list[Place] = field(default_factory=list)
     count: int = 0
     way: Way = ()
-    miss: Miss | None = None
+    miss: str | None = None
     filters: list[dict[str, Any]] = field(default_factory=list)
+    failure: str | None = None
     stopped: str | None = None
 
     def follow(self, event: Any) -> None:
@@ -72,8 +73,12 @@ class _Story:
                 if len(self.results) < self.wanted:
                     self.results.append(way[-1])
         except ValueError:
-            # After the first result this is no error: whoever matches does not look any further.
-            self.stopped = f"a slice with step 0 meets a list behind `{self.ends.last[-1].location}`"
+            failure = f"a slice with step 0 meets a list, behind `{self.ends.last[-1].location}`"
+            if self.count:
+                # No error any more: whoever matches does not look beyond the first result.
+                self.stopped = failure
+            else:
+                self.failure = failure
         except (Weary, RecursionError):
             self.stopped = f"there is more to look at than {LIMIT} values; the rest is left out"
 
@@ -81,10 +86,9 @@ class _Story:
         """Find out where it came nearest, if it does not match, and what became of the filters on the way."""
         walk = Walk(event, LIMIT)
         try:
-            if not matches:
-                self.miss = nearest(walk, self.path, self.ends)
-            if not self.way:
-                self.way = self.miss.way if self.miss else self.ends.last
+            miss = nearest(walk, self.path, self.ends) if not matches else None
+            self.way = self.way or (miss.way if miss else self.ends.last)
+            self.miss = miss.told(walk) if miss else None
             for step, place in zip(self.path.steps, self.way, strict=False):
                 for each in step.subscripts if isinstance(step, syntax.Child) else ():
                     if isinstance(each, syntax.Filter):

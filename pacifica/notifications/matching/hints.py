@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from .. import jsonpath
 from ..jsonpath import syntax
-from . import knowledge, wording
-from .contradictions import Demands, against_literal, check_kinds, literal
-from .knowledge import ANY, LIST, NUMBER, OBJECT, TEXT, UNKNOWN, Impossible, NoMember, Something
-from .places import Place
-from .walk import Walk
+from .telling import knowledge, wording
+from .telling.contradictions import Demands, against_literal, check_kinds, literal
+from .telling.knowledge import ANY, LIST, NUMBER, OBJECT, TEXT, UNKNOWN, Impossible, NoMember, Something
+from .telling.places import Place
+from .telling.walk import Walk
 
-#: How often conditions are looked at together, and how many certain values of one path are kept.
-_EFFORT, _CERTAIN = 2000, 20
+#: Comparisons that are looked at, alone or together, and certain values of one path that are kept.
+_EFFORT, _CERTAIN = 5000, 20
 
 #: A condition, and whether its contrary is meant.
 Demand: TypeAlias = tuple[syntax.Condition, bool]
@@ -52,18 +51,9 @@ def _hints(path: syntax.Path) -> list[str]:
     return []
 
 
-def _may_fail(part: Any) -> bool:
+def _may_fail(path: syntax.Path) -> bool:
     """Tell whether there is a slice with step 0, which ends a match by an error."""
-    parts = [part]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, syntax.Slice) and part.step == 0:
-            return True
-        if isinstance(part, tuple):
-            parts.extend(part)
-        elif is_dataclass(part):
-            parts.extend(getattr(part, each.name) for each in fields(part))
-    return False
+    return any(isinstance(part, syntax.Slice) and part.step == 0 for part in syntax.parts(path))
 
 
 class _Judge:
@@ -141,19 +131,20 @@ class _Judge:
                         raise Impossible(f"`{wording.path(argument)}` is never a whole number, as an argument must be")
         return knowledge.after(subscript, current)
 
-    def _hold(self, demands: list[Demand], current: Something) -> None:
-        """Look whether conditions may hold together."""
-        self._effort -= 1
+    def _hold(self, demands: list[Demand], current: Something, held: Sequence[Demand] = ()) -> None:
+        """Look whether conditions may hold together, and with others that were looked at before."""
+        leaves, choices = _sorted_out(demands)
+        self._effort -= 1 + len(held) + len(leaves)
         if self._effort < 0:
             raise _Unclear
-        leaves, choices = _sorted_out(demands)
         for condition, negated in leaves:
             self._hold_alone(condition, negated, current)
-        self._hold_together(leaves, current)
+        together = [*held, *leaves]
+        self._hold_together(together, current)
         reasons: list[Impossible] = []
         for alternative in _alternatives(choices[0]) if choices else ():
             try:
-                self._hold([*leaves, *choices[1:], alternative], current)
+                self._hold([alternative, *choices[1:]], current, together)
             except Impossible as reason:
                 reasons.append(reason)
             else:

@@ -253,9 +253,7 @@ def _masked(path: Path, holes: Iterator[int]) -> _MaskedWalk:
     return walk
 
 
-def _onward(
-    step: _StepWalk, values: Iterable[tuple[Any, int]], event: Any, block: Block
-) -> Iterator[tuple[Any, int]]:
+def _onward(step: _StepWalk, values: Iterable[tuple[Any, int]], event: Any, block: Block) -> Iterator[tuple[Any, int]]:
     for value, mask in values:
         for found, reached in step(value, event, block):
             if both := mask & reached:

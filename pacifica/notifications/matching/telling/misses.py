@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..jsonpath import syntax
-from ..jsonpath.values import EXCHANGED
+from ...jsonpath import syntax
+from ...jsonpath.values import EXCHANGED
 from . import wording
 from .findings import Ends, Finding, Side, find_out
 from .places import Place, kind, shortened
@@ -27,16 +27,31 @@ _WANTED = {
 
 @dataclass(slots=True)
 class Miss:
-    """Where a way ended, how far from what was wanted, and why."""
+    """A way that ended: the subscript that found nothing, how far it was from finding something, and by what."""
 
     way: Way
+    subscript: syntax.Subscript
     cost: int
-    sentences: list[str]
+    finding: Finding | None = None
+    #: Whether the end is one of all the values at any depth below a place.
+    below: bool = False
 
-    def __str__(self) -> str:
+    def sentences(self, walk: Walk) -> list[str]:
+        """Say why, in a sentence for each thing that would have to be otherwise."""
+        place = self.way[-1]
+        if self.finding is not None:
+            said = [each for blamed, wanted in self.finding.to_blame() for each in _said(walk, blamed, wanted)]
+            return list(dict.fromkeys(said))
+        if self.below and isinstance(self.subscript, syntax.Key):
+            name = _quoted(self.subscript.name)
+            return [f"nothing from `{self.way[-2].location}` downwards has a member {name}"]
+        return [_nothing_at(walk, self.subscript, place)]
+
+    def told(self, walk: Walk) -> str:
         """Say why in one sentence."""
-        more = len(self.sentences) - _SENTENCES
-        return "; ".join(self.sentences[:_SENTENCES]) + (f"; and {more} more" if more > 0 else "")
+        sentences = self.sentences(walk)
+        more = len(sentences) - _SENTENCES
+        return "; ".join(sentences[:_SENTENCES]) + (f"; and {more} more" if more > 0 else "")
 
 
 def nearest(walk: Walk, path: syntax.Path, ends: Ends) -> Miss | None:
@@ -50,28 +65,30 @@ def nearest(walk: Walk, path: syntax.Path, ends: Ends) -> Miss | None:
             continue
         below = taken > 0 and isinstance(path.steps[taken - 1], syntax.Descent)
         for subscript in step.subscripts:
-            miss = _miss(walk, subscript, way, below)
-            if best is None or miss.cost < best.cost:
-                best = miss
+            finding = find_out(walk, subscript.condition, way[-1]) if isinstance(subscript, syntax.Filter) else None
+            cost = _distance(subscript, way[-1].value) if finding is None else finding.cost()
+            if best is None or cost < best.cost:
+                best = Miss(way, subscript, cost, finding, below)
     return best
 
 
-def _miss(walk: Walk, subscript: syntax.Subscript, way: Way, below: bool) -> Miss:
-    """Say why a subscript finds nothing at the end of a way, which is one of many ``below`` its start."""
-    place = way[-1]
-    if isinstance(subscript, syntax.Filter):
-        found = find_out(walk, subscript.condition, place)
-        blamed = found.to_blame()
-        # That so much else holds makes it nearer, too little to weigh against one more that does not.
-        return Miss(way, found.cost(), [said for each, wanted in blamed for said in _said(walk, each, wanted)])
-    if below and isinstance(subscript, syntax.Key):
-        return Miss(way, 3, [f"nothing from `{way[-2].location}` downwards has a member {_quoted(subscript.name)}"])
-    cost, sentence = _nothing_at(walk, subscript, place)
-    return Miss(way, cost, [sentence])
+def _distance(subscript: syntax.Subscript, value: Any) -> int:
+    """Tell how far a value is from having what a subscript takes: 2 if it is of the right kind, or nearly has it."""
+    match subscript:
+        case syntax.Key():
+            if not isinstance(value, dict):
+                return 4
+            return 3 if _alike(subscript.name, value) is None else 2
+        case syntax.Item() | syntax.Slice():
+            return 2 if isinstance(value, list) else 4
+        case syntax.Wildcard():
+            return 2 if isinstance(value, dict | list) else 4
+        case _:
+            return 3
 
 
-def _nothing_at(walk: Walk, subscript: syntax.Subscript, place: Place) -> tuple[int, str]:
-    """Say why a subscript that is no filter finds nothing at a place, and how far that is."""
+def _nothing_at(walk: Walk, subscript: syntax.Subscript, place: Place) -> str:
+    """Say why a subscript that is no filter finds nothing at a place."""
     where, value = f"`{place.location}`", place.value
     match subscript:
         case syntax.Key():
@@ -79,34 +96,39 @@ def _nothing_at(walk: Walk, subscript: syntax.Subscript, place: Place) -> tuple[
         case syntax.Item() | syntax.Slice():
             wanted = f"`[{wording.subscript(subscript)}]`"
             if isinstance(value, list):
-                return 2, f"{where} is {kind(value)}, none at {wanted}"
-            return 4, f"{where} is {kind(value)}, and {wanted} takes items of lists only"
+                return f"{where} is {kind(value)}, none at {wanted}"
+            return f"{where} is {kind(value)}, and {wanted} takes items of lists only"
         case syntax.Wildcard():
-            empty = isinstance(value, dict | list)
-            return (2, f"{where} is empty") if empty else (4, f"{where} is {kind(value)}, with nothing in it")
+            return f"{where} is {'empty' if isinstance(value, dict | list) else f'{kind(value)}, with nothing in it'}"
         case syntax.Reference():
             side = Side(subscript.path)
             named = [shortened(each.value, _CHARACTERS) for each in walk.places(subscript.path, place, side.ends)]
             if not named:
                 miss = nearest(walk, subscript.path, side.ends)
-                return 3, f"`{wording.path(subscript.path)}` names nothing: {miss}"
-            return 3, f"{where} is {kind(value)}, with nothing at {', '.join(named[:_VALUES])}"
+                why = miss.told(walk) if miss else "it has no value"
+                return f"`{wording.path(subscript.path)}` names nothing: {why}"
+            return f"{where} is {kind(value)}, with nothing at {', '.join(named[:_VALUES])}"
         case syntax.Call():
             call = wording.call(subscript.function, subscript.arguments)
-            return 3, f"{where} is {kind(value)}, of which `{call}` gives nothing"
+            return f"{where} is {kind(value)}, of which `{call}` gives nothing"
         case _:
             raise AssertionError("a filter is found out about")
 
 
-def _no_member(name: str, where: str, value: Any) -> tuple[int, str]:
+def _alike(name: str, value: dict[str, Any]) -> str | None:
+    """Give a member whose name differs by upper and lower case only."""
+    return next((each for each in value if each.lower() == name.lower()), None)
+
+
+def _no_member(name: str, where: str, value: Any) -> str:
     if isinstance(value, list):
-        return 4, f"{where} is {kind(value)} and has no members; write `[*]` behind it to look at each item"
+        return f"{where} is {kind(value)} and has no members; write `[*]` behind it to look at each item"
     if not isinstance(value, dict):
-        return 4, f"{where} is {kind(value)} and has no members"
-    alike = next((each for each in value if each.lower() == name.lower()), None)
+        return f"{where} is {kind(value)} and has no members"
+    alike = _alike(name, value)
     if alike is not None:
-        return 2, f"{where} has no member {_quoted(name)}, but {_quoted(alike)}: upper and lower case are different"
-    return 3, f"{where} has no member {_quoted(name)}"
+        return f"{where} has no member {_quoted(name)}, but {_quoted(alike)}: upper and lower case are different"
+    return f"{where} has no member {_quoted(name)}"
 
 
 def _quoted(name: str) -> str:
@@ -124,7 +146,7 @@ def _said(walk: Walk, found: Finding, wanted: bool) -> list[str]:
     for side in found.sides:
         if isinstance(side.operand, syntax.Path) and not side.count:
             miss = nearest(walk, side.operand, side.ends)
-            return miss.sentences if miss else [f"{written} has no value"]
+            return miss.sentences(walk) if miss else [f"{written} has no value"]
     if not isinstance(found.condition, syntax.Comparison):
         return [f"{written} is not true"]
     return [_differs(found, found.condition.operator)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..jsonpath import syntax
+from ...jsonpath import syntax
 from . import wording
 from .places import Place
 from .walk import Observer, Walk, Way

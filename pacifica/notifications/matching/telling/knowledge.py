@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..jsonpath import syntax
-from ..jsonpath.functions import FUNCTIONS
-from ..jsonpath.values import sliced
+from ...jsonpath import syntax
+from ...jsonpath.functions import FUNCTIONS
+from ...jsonpath.values import sliced
 from .wording import call, literal, subscript
 
 #: What JSON values are; numbers and truth values can be equal to each other.

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..jsonpath import syntax
-from ..jsonpath.values import COMPARE, EXCHANGED
+from ...jsonpath import syntax
+from ...jsonpath.values import COMPARE, EXCHANGED
 from . import wording
 from .knowledge import UNKNOWN, Impossible, Something, kind_of
 
@@ -82,12 +82,18 @@ class Demands:
             raise Impossible(f"{self._together()} can't hold together")
         equal = self.equal if known.value is UNKNOWN else [*self.equal, known.value]
         if not (self._can_be(equal) if equal else self._has_room(known)):
-            if len(self.named) == 1 and known.value is not UNKNOWN:
-                raise Impossible(f"`{wording.path(self.path)}` is always {wording.literal(known.value)}")
-            raise Impossible(
-                f"{self._together()} can't hold together: `{wording.path(self.path)}` is one value;"
+            raise Impossible(self._reason(known))
+
+    def _reason(self, known: Something) -> str:
+        path = f"`{wording.path(self.path)}`"
+        if len(set(self.named)) > 1:
+            return (
+                f"{self._together()} can't hold together: {path} is one value;"
                 " write `or` between them where one is enough"
             )
+        if known.value is not UNKNOWN:
+            return f"{path} is always {wording.literal(known.value)}"
+        return f"{self._together()} never holds: `length()` gives a whole number that is not below 0"
 
     def _can_be(self, values: list[Any]) -> bool:
         """Tell whether these values are one, which is in all ranges and is none of those that it must not be."""

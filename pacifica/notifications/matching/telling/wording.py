@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..jsonpath import syntax
+from ...jsonpath import syntax
 from .places import is_name
 
 

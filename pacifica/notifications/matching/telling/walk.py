@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any, TypeAlias
 
-from ..jsonpath import syntax
-from ..jsonpath.functions import FUNCTIONS
-from ..jsonpath.values import COMPARE, MISSING, item, sliced
+from ...jsonpath import syntax
+from ...jsonpath.functions import FUNCTIONS
+from ...jsonpath.values import COMPARE, MISSING, item, sliced
 from .places import Made, Place, shortened
 
 #: The places that a path has come to, one for each step that was taken; the first is where it begins.
