@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
 from .. import jsonpath
+from . import envelope
 from .alternatives import NotIndexable, OneOf
 from .buckets import Member
 from .collectors import Handle, Shape
@@ -75,8 +77,9 @@ class Index:
         try:
             planned, values = self._templates.plan(text)
             handles: Any = self._entered(planned, values, key)
-        except NotIndexable as error:
-            handles = _Outside(jsonpath.parse(text, self._bounds), str(error))
+        except (NotIndexable, RecursionError) as error:
+            why = str(error) if isinstance(error, NotIndexable) else "is nested too deep"
+            handles = _Outside(jsonpath.parse(text, self._bounds), why)
             self._outside = {**self._outside, key: handles}
         except ValueError:
             self.remove(key)
@@ -100,18 +103,39 @@ class Index:
         for loop in run.loops:
             loop.run(run)
         found = run.keys()
-        for key, outside in self._outside.items():
-            try:
-                matched = jsonpath.find(outside.expression, event)
-            # Whatever happens with an expression of a user concerns that user alone.
-            except Exception as error:  # noqa: BLE001
-                if self._failed:
-                    self._failed(key, error)
-            else:
-                if matched:
-                    found.append(key)
         if self._several:
             found = list(dict.fromkeys(found))
+        if self._outside or run.failures:
+            found = self._tried(found, run)
+        return found
+
+    def match_json(self, text: str) -> list[Hashable]:
+        """Give the keys of the expressions that find something in an event, the JSON of which is given.
+
+        Decodes as little of it as will do: of an event that nobody wants only what says so. Raises ``ValueError`` if
+        it is no JSON.
+        """
+        if not self._outside:
+            parts = envelope.opened(text)
+            if parts is not None and not envelope.wanted(parts, self._event, self._always):
+                return []
+        return self.match(envelope.decoded(text))
+
+    def _tried(self, found: list[Hashable], run: Run) -> list[Hashable]:
+        """Add what is tried singly, and tell of what failed."""
+        failed = run.failed()
+        found = [key for key in found if key not in failed]
+        size = cache(partial(jsonpath.size_of, run.event))
+        for key, outside in self._outside.items():
+            try:
+                if jsonpath.find(outside.expression, run.event, size):
+                    found.append(key)
+            # Whatever happens with an expression of a user concerns that user alone.
+            except Exception as error:  # noqa: BLE001
+                failed[key] = error
+        if self._failed:
+            for key, error in failed.items():
+                self._failed(key, error)
         return found
 
     def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..jsonpath.syntax import Key
+from ..jsonpath.syntax import Child, Key, Slice
 from ..jsonpath.values import COMPARE
 from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
-from .masks import walk_of
+from .masks import sliced_once, walk_of
 from .source import compiled, followed, indented, looked_up
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _without(group: Any, collector: Any) -> Any:
     return left[0] if len(left) == 1 else Several(left)
 
 
-def _reader(way: Way) -> Callable[[Any], Any]:
+@lru_cache(1024)
+def reader(way: Way) -> Callable[[Any], Any]:
     """Give a function that follows a way; what it gives is None where there is nothing."""
     lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
     return compiled(lines, "read", {})
@@ -76,7 +78,7 @@ class Guard:
         """Start without values."""
         self.way = way
         self.values: dict[Any, Any] = {}
-        self.read = _reader(way)
+        self.read = reader(way)
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
@@ -100,7 +102,7 @@ class LimitGuard:
         """Start with one limit."""
         self.way, self.operator, self.loosest = way, operator, loosest
         self.group: Any = None
-        self.read, self.passes = _reader(way), COMPARE[operator]
+        self.read, self.passes = reader(way), COMPARE[operator]
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors if its number passes."""
@@ -325,6 +327,9 @@ def _walked(walk: Walk, body: list[str], rest: list[str], names: dict[str, Any])
             "elif type(base) is dict: items = base.values()",
             "else: return",
         ]
+    elif isinstance(walk, Child) and len(walk.subscripts) == 1 and isinstance(walk.subscripts[0], Slice):
+        names |= {"sliced": sliced_once, "part": walk.subscripts[0]}
+        items = ["items = sliced(base, part.start, part.end, part.step)"]
     else:
         names["items_of"] = walk_of(walk)  # type: ignore[arg-type]
         items = ["items = items_of(base, event)"]

@@ -65,5 +65,5 @@ class Signature(Collector):
 
     __slots__ = ()
 
-    def _found(self) -> list[str]:
+    def _found(self, names: dict[str, Any]) -> list[str]:
         return ["run.tokens[me] = hit", "hit.found(run)"]
