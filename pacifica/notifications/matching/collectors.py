@@ -9,7 +9,7 @@ from ..errors import OverBudget
 from ..jsonpath.syntax import And, Comparison, Key, Path
 from .alternatives import Way, way_of
 from .buckets import Bucket, Limits, Member
-from .loops import Loop
+from .loops import Field, Loop
 from .masks import TRUTH, Decision, condition
 from .recipes import Asked
 from .run import Keys, Run
@@ -29,12 +29,14 @@ class Collector:
     A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
     """
 
-    __slots__ = ("asked", "collect", "key", "limit", "loop", "parent", "stand", "table")
+    __slots__ = ("asked", "collect", "fields", "key", "limit", "loop", "parent", "stand", "table")
 
     def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
         """Start without entries; the code is made when an event first needs it."""
         self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
         self.table: dict[tuple[Any, ...], Any] = {}
+        #: What reads the values of an entry.
+        self.fields = tuple(map(Field, asked.equal))
         self.limit = _limit(asked)
         self.stand = best(self, self.limit, ())
         self.collect = self._collect_first

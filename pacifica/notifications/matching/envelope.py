@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..jsonpath.syntax import Key
 from .collectors import Collector
-from .loops import Loop, Several, reader
+from .loops import Field, Loop, Several
 from .signatures import Token
 
 # Looks through all of the text, so that what is no JSON is found, but makes no values of members.
@@ -49,47 +48,47 @@ def wanted(parts: dict[str, Any], event: Loop, always: Token) -> bool:
 
     Only what stands in the way of all shapes is asked: the guards of the event, and whether it has what loops walk to.
     """
-    if event.always is not None or len(event.guards) + len(event.limits) > _MOST_GUARDS or _walks(always, parts):
+    if event.always is not None or len(event.guards) + len(event.limits) > _MOST_GUARDS:
         return True
-    if not event.present.keys().isdisjoint(parts):
+    if always.walks(parts) or (event.present and not event.present.keys().isdisjoint(parts)):
         return True
     values: dict[str, Any] = {}
     for guard in list(event.guards.values()):
-        _decode(guard.way, parts, values)
-        try:
-            group = guard.values.get(guard.read(values))
-        except TypeError:
+        value = _value(guard, parts, values)
+        group = guard.values.get(value) if value.__hash__ else None
+        if group is None:
             continue
-        if group is not None:
-            for collector in group.collectors if isinstance(group, Several) else (group,):
-                if _has_entry(collector, parts, values):
-                    return True
+        for collector in group.collectors if type(group) is Several else (group,):
+            if _has_entry(collector, parts, values):
+                return True
     for limit in list(event.limits.values()):
-        _decode(limit.way, parts, values)
-        if limit.passes(limit.read(values), limit.loosest):
+        if limit.passes(_value(limit, parts, values), limit.loosest):
             return True
     return False
 
 
 def _has_entry(collector: Collector, parts: dict[str, Any], values: dict[str, Any]) -> bool:
     """Tell whether a collector has an entry for an event, and, if that is a token, whether its loops have items."""
-    for way in collector.asked.equal:
-        _decode(way, parts, values)
+    entry = [_value(field, parts, values) for field in collector.fields]
     try:
-        hit = collector.table.get((*[reader(way)(values) for way in collector.asked.equal], collector))
+        hit = collector.table.get((*entry, collector))
     except TypeError:
         return False
-    return _walks(hit, parts) if isinstance(hit, Token) else hit is not None
+    return hit.walks(parts) if type(hit) is Token else hit is not None
 
 
-def _walks(token: Token, parts: dict[str, Any]) -> bool:
-    """Tell whether a loop of a token may find items."""
-    return None in token.loops or not token.loops.keys().isdisjoint(parts)
-
-
-def _decode(way: Any, parts: dict[str, Any], values: dict[str, Any]) -> None:
-    """Decode the member that a way begins with."""
-    if way and isinstance(way[0], Key):
-        name = way[0].name
-        if name in parts and name not in values:
-            values[name] = decoded(bytes(parts[name]).decode())
+def _value(field: Field, parts: dict[str, Any], values: dict[str, Any]) -> Any:
+    """Give what is at the end of a way; the member that it begins with is decoded when it is first asked for."""
+    name = field.first
+    if name in values:
+        value = values[name]
+    else:
+        part = parts.get(name)
+        if part is None:
+            return None
+        try:
+            value = _DECODE(part)
+        except (ValueError, RecursionError):
+            value = json.loads(bytes(part))
+        values[name] = value
+    return value if field.only else field.read(values)

@@ -62,23 +62,35 @@ def _without(group: Any, collector: Any) -> Any:
     return left[0] if len(left) == 1 else Several(left)
 
 
+class Field:
+    """Reads what is at the end of a way; None where there is nothing."""
+
+    __slots__ = ("first", "only", "read", "way")
+
+    def __init__(self, way: Way) -> None:
+        """Take the way."""
+        self.way = way
+        #: The member that it begins with, if it begins with one, and whether that is all of it.
+        self.first = way[0].name if way and isinstance(way[0], Key) else None
+        self.only = len(way) == 1
+        self.read = _reader(way)
+
+
 @lru_cache(1024)
-def reader(way: Way) -> Callable[[Any], Any]:
-    """Give a function that follows a way; what it gives is None where there is nothing."""
+def _reader(way: Way) -> Callable[[Any], Any]:
     lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
     return compiled(lines, "read", {})
 
 
-class Guard:
+class Guard(Field):
     """The values that shapes want at the end of one way, and for each value the collectors that want it."""
 
-    __slots__ = ("read", "values", "way")
+    __slots__ = ("values",)
 
     def __init__(self, way: Way) -> None:
         """Start without values."""
-        self.way = way
+        super().__init__(way)
         self.values: dict[Any, Any] = {}
-        self.read = reader(way)
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
@@ -90,19 +102,19 @@ class Guard:
             group.collect(item, run)
 
 
-class LimitGuard:
+class LimitGuard(Field):
     """The loosest of all limits for one number: an item that does not pass it passes none.
 
     It gets looser with each limit that comes, and not tighter when one goes: it may let through too much for a while.
     """
 
-    __slots__ = ("group", "loosest", "operator", "passes", "read", "way")
+    __slots__ = ("group", "loosest", "operator", "passes")
 
     def __init__(self, way: Way, operator: str, loosest: Any) -> None:
         """Start with one limit."""
-        self.way, self.operator, self.loosest = way, operator, loosest
+        super().__init__(way)
+        self.operator, self.loosest, self.passes = operator, loosest, COMPARE[operator]
         self.group: Any = None
-        self.read, self.passes = reader(way), COMPARE[operator]
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors if its number passes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .collectors import Collector
@@ -48,6 +49,11 @@ class Token:
         else:
             del self.loops[key]
         return not self._counts
+
+    def walks(self, event: Collection[str]) -> bool:
+        """Tell whether a loop may find items in an event that has these members."""
+        loops = self.loops
+        return bool(loops) and (None in loops or not loops.keys().isdisjoint(event))
 
     def found(self, run: Run) -> None:
         """Note the loops that may find items in an event."""
