@@ -32,7 +32,7 @@ class Router:
         matching = settings.matching
         bounds = bounds_of(settings)
         self._batch, self._lease, self._longest = matching.batch, settings.delivery.lease, matching.max_time
-        self._index = Index(bounds, matching.max_time, self._failed)
+        self._index = Index(bounds, self._failed)
         self._lanes: dict[Hashable, str] = {}
         self._ordered: set[Hashable] = set()
         self._revision = -1

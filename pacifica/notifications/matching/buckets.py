@@ -139,7 +139,7 @@ class Limits:
         if version != self._version:
             # As with a chunk: the version is read before the members.
             version = self._version
-            members = sorted(list(self.members), key=lambda member: member.literals[0])
+            members = sorted(self.members, key=lambda member: member.literals[0])
             limits, keys = [member.literals[0] for member in members], [member.key for member in members]
             self._sorted = version, limits, keys
         if self.operator == ">":

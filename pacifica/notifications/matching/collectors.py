@@ -68,7 +68,7 @@ class Collector:
         """Make the code, and run it from then on."""
         lines, names = self.source()
         collect = compiled(lines, "collect", names)
-        self.collect = collect  # type: ignore[method-assign]
+        self.collect = collect
         collect(item, run)
 
     def source(self) -> tuple[list[str], dict[str, Any]]:
@@ -86,12 +86,17 @@ class Collector:
         if keys:
             lines.append("if type(item) is not dict: return")
         asked_for = {way[0] for way in (*self.asked.equal, *self.asked.exist) if way}
-        lines += [f"if {ascii(str(key))} not in item: return" for key in keys if Key(key) not in asked_for]
+        lines += [f"if {str(key)!a} not in item: return" for key in keys if Key(key) not in asked_for]
         for way, name in ways:
             lines += followed(way, "item", name, known=bool(keys))
         for way in self.asked.exist:
             lines += [*followed(way, "item", "there", known=bool(keys)), "if there is MISSING: return"]
-        lines += ["try:", f"    hit = table(({', '.join(entry)},))", "except TypeError: return", "if hit is None: return"]
+        lines += [
+            "try:",
+            f"    hit = table(({', '.join(entry)},))",
+            "except TypeError: return",
+            "if hit is None: return",
+        ]
         if self.asked.checks:
             lines.append("try:")
             names |= {"truth": TRUTH, "OverBudget": OverBudget}

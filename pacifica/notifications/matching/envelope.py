@@ -61,10 +61,8 @@ def wanted(parts: dict[str, Any], event: Loop, always: Token) -> bool:
         for collector in group.collectors if type(group) is Several else (group,):
             if _has_entry(collector, parts, values):
                 return True
-    for limit in list(event.limits.values()):
-        if limit.passes(_value(limit, parts, values), limit.loosest):
-            return True
-    return False
+    limits = list(event.limits.values())
+    return any(limit.passes(_value(limit, parts, values), limit.loosest) for limit in limits)
 
 
 def _has_entry(collector: Collector, parts: dict[str, Any], values: dict[str, Any]) -> bool:
@@ -80,6 +78,9 @@ def _has_entry(collector: Collector, parts: dict[str, Any], values: dict[str, An
 def _value(field: Field, parts: dict[str, Any], values: dict[str, Any]) -> Any:
     """Give what is at the end of a way; the member that it begins with is decoded when it is first asked for."""
     name = field.first
+    if name is None:
+        # An object has no items.
+        return None
     if name in values:
         value = values[name]
     else:

@@ -280,7 +280,7 @@ def _few(guards: list[AnyGuard], by_member: dict[str, Any]) -> list[AnyGuard]:
     return []
 
 
-def _of_objects(guard: Guard | LimitGuard) -> bool:
+def _of_objects(guard: Field) -> bool:
     """Tell whether a guard asks for a member of the item."""
     return bool(guard.way) and isinstance(guard.way[0], Key)
 
@@ -288,7 +288,7 @@ def _of_objects(guard: Guard | LimitGuard) -> bool:
 def _value_at(way: Way, lines: list[str]) -> str:
     """Give an expression for what is at the end of a way from an object; it may need lines before it."""
     first, *others = way
-    value = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
+    value = f"item.get({str(first.name)!a})"  # type: ignore[union-attr]
     if not others:
         return value
     lines += [f"value = {value}", *looked_up(tuple(others), "value", "value")]
@@ -303,7 +303,8 @@ def _asked_by_limit(guards: list[LimitGuard], names: dict[str, Any]) -> list[str
         names |= {limit: guard, "numeric": (int, float)}
         lines += [
             f"value = {_value_at(guard.way, lines)}",
-            f"if isinstance(value, numeric) and value {guard.operator} {limit}.loosest: {limit}.group.collect(item, run)",
+            f"if isinstance(value, numeric) and value {guard.operator} {limit}.loosest:",
+            f"    {limit}.group.collect(item, run)",
         ]
     return lines
 
@@ -314,7 +315,7 @@ def _asked_by_members(by_member: dict[str, Any], names: dict[str, Any]) -> list[
         return []
     if len(by_member) == 1:
         ((key, names["only"]),) = by_member.items()
-        return [f"if {ascii(str(key))} in item: only.collect(item, run)"]
+        return [f"if {str(key)!a} in item: only.collect(item, run)"]
     names["by_member"] = by_member.get
     names["no_member"] = frozenset(by_member).isdisjoint
     return [

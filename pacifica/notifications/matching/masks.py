@@ -260,9 +260,7 @@ def _masked(path: Path, holes: Iterator[int]) -> _MaskedWalk:
     return walk
 
 
-def _onward(
-    step: _StepWalk, values: Iterable[tuple[Any, int]], event: Any, block: Block
-) -> Iterator[tuple[Any, int]]:
+def _onward(step: _StepWalk, values: Iterable[tuple[Any, int]], event: Any, block: Block) -> Iterator[tuple[Any, int]]:
     for value, mask in values:
         for found, reached in step(value, event, block):
             if both := mask & reached:
@@ -311,9 +309,7 @@ def _subscript(subscript: Subscript, holes: Iterator[int]) -> _StepWalk:
         case Reference(path):
             names = _plain_walk(path)
             return lambda value, event, block: [
-                (found, block.full)
-                for name in names(value, event)
-                if (found := by_name(value, name)) is not MISSING
+                (found, block.full) for name in names(value, event) if (found := by_name(value, name)) is not MISSING
             ]
         case Call(name, arguments):
             return _call(FUNCTIONS[name], [_argument(argument) for argument in arguments])
@@ -344,7 +340,7 @@ def _below(value: Any) -> Iterator[Any]:
     while stack:
         value = stack.pop()
         yield value
-        stack.extend(reversed(children(value)))
+        stack.extend(reversed(list(children(value))))
 
 
 def sliced_once(value: Any, start: int | None, end: int | None, step: int | None) -> list[Any]:
