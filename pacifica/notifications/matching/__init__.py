@@ -43,8 +43,11 @@ it was made, and is made again if that has passed.
 
 from __future__ import annotations
 
+from .explain import explain
+from .hints import hints
 from .index import Index
 from .showing import show
 from .stats import Stats
+from .telling.places import shortened
 
-__all__ = ["Index", "Stats", "show"]
+__all__ = ["Index", "Stats", "explain", "hints", "shortened", "show"]

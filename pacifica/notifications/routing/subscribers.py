@@ -67,14 +67,14 @@ class Subscribers:
     def _take_up(self, change: orm.Change) -> None:
         uuid = change.uuid
         try:
-            if change.jsonpath is None:
-                self.drop(uuid)
-                return
-            self._index.add(uuid, change.jsonpath)
-        except InvalidJSONPath as error:
             self.drop(uuid)
+            if change.jsonpath is not None:
+                self._index.add(uuid, change.jsonpath)
+                self._lanes[uuid] = change.lane
+                if change.ordered:
+                    self._ordered.add(uuid)
+        except InvalidJSONPath as error:
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", uuid, error)
-            return
         except Exception:
             if self.revision >= 0:
                 # It may be in any state.
@@ -82,9 +82,6 @@ class Subscribers:
                 raise
             # Nobody's expression keeps everybody else from being routed.
             LOG.exception("subscription.unusable subscription=%s", uuid)
-            return
-        self._lanes[uuid] = change.lane
-        (self._ordered.add if change.ordered else self._ordered.discard)(uuid)
 
     def drop(self, uuid: UUID) -> None:
         """Leave a subscription out until it changes; an unknown one is no error."""
