@@ -30,7 +30,7 @@ def told(target: RecordingTarget, path: str) -> list[tuple[str, str]]:
 def test_owner_of_a_runaway_is_told(
     open_doors: OpenDoors, target: RecordingTarget, policy_server: PolicyServer
 ) -> None:
-    """A path that takes too much work disables its subscription, and an event says so to its owner, whatever a gate says.
+    """A path that takes too much work disables its subscription; an event says so to its owner, past the policy server.
 
     Whoever else subscribed to everything is refused it.
     """

@@ -61,7 +61,7 @@ class OneOf(tuple[object, ...]):
     """Literals of which a value has to equal one: ``@.a = 1 or @.a = 2``."""
 
 
-class NotIndexable(Exception):  # noqa: N818
+class NotIndexable(Exception):
     """An expression has to be tried by itself; the text says why."""
 
 
@@ -94,9 +94,8 @@ _Part: TypeAlias = Subscript | Child | Descent | tuple[Condition, ...]
 
 def _lines(steps: Iterable[Step], most: int) -> list[tuple[_Part, ...]]:
     """Give the lines of a path: for each union one of its members, for each filter one of its conjunctions."""
-    choices: list[list[tuple[_Part, ...]]] = []
-    for step in steps:
-        choices.append([(step,)] if isinstance(step, Descent) else list(_members(step)))
+    choices: list[list[tuple[_Part, ...]]]
+    choices = [[(step,)] if isinstance(step, Descent) else list(_members(step)) for step in steps]
     whole = [[_whole(step)] for step in steps]
     _keep_few(choices, whole, most)
     return [tuple(part for parts in line for part in parts) for line in product(*choices)]
@@ -264,7 +263,7 @@ def _arranged(line: tuple[_Part, ...]) -> Iterator[Alternative]:
         return
     item, onward, again, rest = _until_many(rest)
     if again is not None:
-        item.append(Exists(Path("@", (*_steps(onward), *_steps_of(again), *_steps_of_line(rest)))))
+        item.append(Exists(Path("@", (*steps_of(onward), *_steps_of_walk(again), *_steps_of_line(rest)))))
     else:
         item = _needed(item, onward)
     yield Alternative(tuple(_at_event(conditions)), way, walk, tuple(_without_repeats(item)))
@@ -295,7 +294,7 @@ def _until_many(line: tuple[_Part, ...]) -> tuple[list[Condition], Way, Walk, tu
 
 def _needed(conditions: list[Condition], way: Way) -> list[Condition]:
     """Add that there is something at the end of a way."""
-    return [*conditions, Exists(Path("@", _steps(way)))] if way else conditions
+    return [*conditions, Exists(Path("@", steps_of(way)))] if way else conditions
 
 
 def _promoted(conditions: list[Condition]) -> Iterator[Alternative]:
@@ -311,8 +310,8 @@ def _promoted(conditions: list[Condition]) -> Iterator[Alternative]:
     chosen = max(lines, key=lambda position: repr(lines[position]).count("Value("))
     others = tuple(condition for position, condition in enumerate(conditions) if position != chosen)
     steps, end = lines[chosen]
-    for line in _lines(steps, MOST):
-        yield from _arranged((others, *line, end))
+    for parts in _lines(steps, MOST):
+        yield from _arranged((others, *parts, end))
 
 
 def _line_of(condition: Condition) -> tuple[tuple[Step, ...], tuple[Condition, ...]] | None:
@@ -340,11 +339,12 @@ def way_of(path: Operand) -> Way | None:
     return tuple(way)
 
 
-def _steps(way: Way) -> tuple[Step, ...]:
+def steps_of(way: Way) -> tuple[Step, ...]:
+    """Give a way as the steps of a path."""
     return tuple(Child((part,)) for part in way)
 
 
-def _steps_of(walk: Walk) -> tuple[Step, ...]:
+def _steps_of_walk(walk: Walk) -> tuple[Step, ...]:
     if walk is SELF_AND_BELOW:
         return (Descent(),)
     if walk is BELOW:
@@ -367,7 +367,7 @@ def _steps_of_line(line: tuple[_Part, ...]) -> tuple[Step, ...]:
 
 def based(condition: Condition, anchor: Literal["$", "@"], way: Way = ()) -> Condition:
     """Say a condition on the end of a way as one on its beginning, which ``anchor`` stands for."""
-    beginning = _steps(way)
+    beginning = steps_of(way)
 
     def operand(path: Operand) -> Operand:
         if isinstance(path, Path) and path.anchor == "@":
@@ -402,7 +402,7 @@ def _with_operands(condition: Condition, operand: Callable[[Operand], Operand]) 
 
 def at_once(alternative: Alternative) -> Alternative:
     """Give an alternative that does not walk: what is asked of an item is part of one condition on the event."""
-    there = (*_steps(alternative.way), *_steps_of(alternative.walk))
+    there = (*steps_of(alternative.way), *_steps_of_walk(alternative.walk))
     item = _joined(And, list(alternative.item))
     found = Exists(Path("@", (*there, Child((Filter(item),)))))
     return Alternative((), (), None, (*alternative.event, found))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
+from ..errors import OverBudget
 from .masks import Block, Decision
-from .run import Run
+
+if TYPE_CHECKING:
+    from .run import Run
 
 #: Subscriptions of a block: its masks take up to half this number of bits for each of them.
 _SIZE = 1024
@@ -79,14 +83,24 @@ class Bucket:
         """Tell whether there are members."""
         return bool(self.chunks)
 
+    @property
+    def members(self) -> Iterator[Member]:
+        """Give all members."""
+        return chain.from_iterable(chunk.members for chunk in self.chunks)
+
     def match(self, item: Any, run: Run) -> None:
         """Note the members whose condition holds for an item."""
         masks = run.masks
         for chunk in self.chunks:
             block = chunk.current()
             before = masks.get(block, 0)
-            if before != block.full and (mask := self.decide(item, run.event, block)):
-                masks[block] = before | mask
+            if before == block.full:
+                continue
+            try:
+                if mask := self.decide(item, run.event, block):
+                    masks[block] = before | mask
+            except OverBudget as error:
+                run.fail(block, error)
 
 
 class Limits:
@@ -125,7 +139,7 @@ class Limits:
         if version != self._version:
             # As with a chunk: the version is read before the members.
             version = self._version
-            members = sorted(list(self.members), key=lambda member: member.literals[0])
+            members = sorted(self.members, key=lambda member: member.literals[0])
             limits, keys = [member.literals[0] for member in members], [member.key for member in members]
             self._sorted = version, limits, keys
         if self.operator == ">":

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, TypeAlias
 
-from ..jsonpath.syntax import And, Comparison, Path
+from ..errors import OverBudget
+from ..jsonpath.syntax import And, Comparison, Key, Path
 from .alternatives import Way, way_of
 from .buckets import Bucket, Limits, Member
-from .loops import Loop
+from .loops import Field, Loop
 from .masks import TRUTH, Decision, condition
 from .recipes import Asked
 from .run import Keys, Run
@@ -28,12 +29,14 @@ class Collector:
     A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
     """
 
-    __slots__ = ("asked", "collect", "key", "limit", "loop", "parent", "stand", "table")
+    __slots__ = ("asked", "collect", "fields", "key", "limit", "loop", "parent", "stand", "table")
 
     def __init__(self, key: str, asked: Asked, loop: Loop, parent: Collector | None = None) -> None:
         """Start without entries; the code is made when an event first needs it."""
         self.key, self.asked, self.loop, self.parent = key, asked, loop, parent
         self.table: dict[tuple[Any, ...], Any] = {}
+        #: What reads the values of an entry.
+        self.fields = tuple(map(Field, asked.equal))
         self.limit = _limit(asked)
         self.stand = best(self, self.limit, ())
         self.collect = self._collect_first
@@ -65,46 +68,47 @@ class Collector:
         """Make the code, and run it from then on."""
         lines, names = self.source()
         collect = compiled(lines, "collect", names)
-        self.collect = collect  # type: ignore[method-assign]
+        self.collect = collect
         collect(item, run)
 
     def source(self) -> tuple[list[str], dict[str, Any]]:
         """Give the source of the collector, and what its free names mean."""
-        names: dict[str, Any] = {
-            "table": self.table.get,
-            "me": self,
-            "parent": self.parent,
-            "truth": TRUTH,
-            "numeric": (int, float),
-        }
+        names: dict[str, Any] = {"table": self.table.get, "me": self}
         lines: list[str] = []
         entry = [f"value_{number}" for number in range(len(self.asked.equal))]
+        ways = list(zip(self.asked.equal, entry, strict=True))
         if self.parent is not None:
+            names["parent"] = self.parent
             lines += ["token = run.tokens.get(parent)", "if token is None: return"]
             entry.append("token")
         entry.append("me")
-        ways = [*zip(self.asked.equal, entry, strict=False), *((way, "there") for way in self.asked.exist)]
-        known = bool(self.asked.first_keys()) and any(way for way, _ in ways)
-        if known:
+        keys = self.asked.first_keys()
+        if keys:
             lines.append("if type(item) is not dict: return")
+        asked_for = {way[0] for way in (*self.asked.equal, *self.asked.exist) if way}
+        lines += [f"if {str(key)!a} not in item: return" for key in keys if Key(key) not in asked_for]
         for way, name in ways:
-            lines += followed(way, "item", name, known=known)
-            if name == "there":
-                lines.append("if there is MISSING: return")
+            lines += followed(way, "item", name, known=bool(keys))
+        for way in self.asked.exist:
+            lines += [*followed(way, "item", "there", known=bool(keys)), "if there is MISSING: return"]
         lines += [
             "try:",
             f"    hit = table(({', '.join(entry)},))",
-            "except TypeError:",
-            "    return",
+            "except TypeError: return",
             "if hit is None: return",
         ]
+        if self.asked.checks:
+            lines.append("try:")
+            names |= {"truth": TRUTH, "OverBudget": OverBudget}
         for number, check in enumerate(self.asked.checks):
             names[f"check_{number}"] = condition(check, iter(()))
-            lines.append(f"if not check_{number}(item, run.event, truth): return")
-        lines += self._found()
+            lines.append(f"    if not check_{number}(item, run.event, truth): return")
+        if self.asked.checks:
+            lines += ["except OverBudget as error: return run.fail(hit, error)"]
+        lines += self._found(names)
         return ["def collect(item, run):", *indented(lines)], names
 
-    def _found(self) -> list[str]:
+    def _found(self, names: dict[str, Any]) -> list[str]:
         """Give the lines for a hit."""
         raise NotImplementedError
 
@@ -161,14 +165,15 @@ class Shape(Collector):
             self._decide = condition(rest[0] if len(rest) == 1 else And(rest), count())
         return self._decide
 
-    def _found(self) -> list[str]:
+    def _found(self, names: dict[str, Any]) -> list[str]:
         if self.limit:
             way, operator = self.limit
+            names["numeric"] = (int, float)
             return [
                 *followed(way, "item", "number"),
                 "if not isinstance(number, numeric) or number != number: return",
-                "if (best := run.numbers.get(hit)) is None or number "
-                + f"{operator[0]} best: run.numbers[hit] = number",
+                "best = run.numbers.get(hit)",
+                f"if best is None or number {operator[0]} best: run.numbers[hit] = number",
             ]
         return ["hit.match(item, run)" if self.asked.rest else "run.found[id(hit)] = hit"]
 

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
 from .. import jsonpath
+from . import envelope
 from .alternatives import NotIndexable, OneOf
 from .buckets import Member
-from .collectors import Handle, Shape
+from .collectors import Collector, Handle, Shape
 from .loops import Loop
 from .recipes import Form
 from .run import Run
 from .signatures import Signature, Token
+from .stats import Stats, size
 from .templates import Planned, Slots, Templates
 
 #: What is told of an expression that failed on an event: its key and the error.
 OnFailure = Callable[[Hashable, Exception], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """How many expressions and shapes there are, what is outside the index and why, and the bytes of it all."""
-
-    expressions: int
-    shapes: int
-    outside: dict[Hashable, str] = field(default_factory=dict)
-    bytes: int = 0
+#: After so many events that somebody may want in a row, only every so manyth is looked at from outside first.
+_PATIENCE = 16
 
 
 class _Outside:
@@ -62,6 +57,8 @@ class Index:
         #: How many expressions stand under more than one entry.
         self._several = 0
         self._templates = Templates(self._bounds)
+        #: Events since the last one that nobody wanted. Readers that count at the same time may miscount; no harm.
+        self._in_vain = 0
 
     def __len__(self) -> int:
         """Count the expressions."""
@@ -72,14 +69,13 @@ class Index:
 
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
-        # Until entries that the old and the new one share are told apart.
-        self.remove(key)
         before = self._held.get(key, self)
         try:
             planned, values = self._templates.plan(text)
             handles: Any = self._entered(planned, values, key)
-        except NotIndexable as error:
-            handles = _Outside(jsonpath.parse(text, self._bounds), str(error))
+        except (NotIndexable, RecursionError) as error:
+            why = str(error) if isinstance(error, NotIndexable) else "is nested too deep"
+            handles = _Outside(jsonpath.parse(text, self._bounds), why)
             self._outside = {**self._outside, key: handles}
         except ValueError:
             self.remove(key)
@@ -95,15 +91,6 @@ class Index:
         if held is not self:
             self._leave(held, key)
 
-    def stats(self) -> Stats:
-        """Count what is held."""
-        outside = {key: each.why for key, each in self._outside.items()}
-        return Stats(len(self._held), len(self._shapes), outside)
-
-    def match_json(self, text: str) -> list[Hashable]:
-        """Give what ``match`` gives for the value of a text; raises ``ValueError`` if it is no JSON."""
-        return self.match(json.loads(text))
-
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
         run = Run(event)
@@ -112,18 +99,68 @@ class Index:
         for loop in run.loops:
             loop.run(run)
         found = run.keys()
-        for key, outside in self._outside.items():
-            try:
-                matched = jsonpath.find(outside.expression, event)
-            # Whatever happens with an expression of a user concerns that user alone.
-            except Exception as error:  # noqa: BLE001
-                if self._failed:
-                    self._failed(key, error)
-            else:
-                if matched:
-                    found.append(key)
         if self._several:
             found = list(dict.fromkeys(found))
+        if self._outside or run.failures:
+            found = self._tried(found, run)
+        return found
+
+    def match_json(self, text: str) -> list[Hashable]:
+        """Give the keys of the expressions that find something in an event, the JSON of which is given.
+
+        Decodes as little of it as will do: of an event that nobody wants only what says so. Raises ``ValueError`` if
+        it is no JSON.
+        """
+        if not self._outside and self._worth_opening():
+            parts = envelope.opened(text)
+            if parts is not None and not envelope.wanted(parts, self._event, self._always):
+                self._in_vain = 0
+                return []
+            self._in_vain += 1
+        return self.match(envelope.decoded(text))
+
+    def stats(self) -> Stats:
+        """Count what the index holds; for the writer, as it looks at everything."""
+        loops = [self._event, *self._loops.values()]
+        return Stats(
+            expressions=len(self._held),
+            shapes=len(self._shapes),
+            outside={key: outside.why for key, outside in self._outside.items()},
+            bytes=size(self._held, [*self._shapes.values(), *self._signatures.values()], loops),
+        )
+
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """Give the generated source of all loops and collectors, each with what it is."""
+        made: list[tuple[str, Loop | Collector]] = [("the event", self._event)]
+        made += [("asked of the event", signature) for signature in self._signatures.values()]
+        made += [("a walk", loop) for loop in self._loops.values()]
+        made += [("asked of an item", shape) for shape in self._shapes.values()]
+        for what, one in made:
+            lines, _ = one.source()
+            yield what, "\n".join(lines) + "\n"
+
+    def _worth_opening(self) -> bool:
+        """Tell whether to look at an event from outside first: seldom, while that is mostly in vain."""
+        if self._in_vain < _PATIENCE:
+            return True
+        self._in_vain += 1
+        return not self._in_vain % _PATIENCE
+
+    def _tried(self, found: list[Hashable], run: Run) -> list[Hashable]:
+        """Add what is tried singly, and tell of what failed."""
+        failed = run.failed()
+        found = [key for key in found if key not in failed]
+        size = cache(partial(jsonpath.size_of, run.event))
+        for key, outside in self._outside.items():
+            try:
+                if jsonpath.find(outside.expression, run.event, size):
+                    found.append(key)
+            # Whatever happens with an expression of a user concerns that user alone.
+            except Exception as fault:  # noqa: BLE001
+                failed[key] = fault
+        if self._failed:
+            for key, fault in failed.items():
+                self._failed(key, fault)
         return found
 
     def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
@@ -132,7 +169,7 @@ class Index:
         if len(slots) == 1 and slots[0].single:
             (one,) = slots
             shape = self._shapes.get(one.key) or self._new_shape(one)
-            event, item, rest = one.event, one.item, one.rest
+            event, item, rest = slots[0].single
             return self._enter(
                 shape,
                 tuple([values[place] for place in event]) if event else (),
@@ -143,10 +180,9 @@ class Index:
         handles: dict[Any, Handle] = {}
         for one in slots:
             shape = self._shapes.get(one.key) or self._new_shape(one)
-            for event, item, rest in _choices(one, values):
-                what = (one.key, event, item, rest)
-                if what not in handles:
-                    handles[what] = self._enter(shape, event, item, rest, key)
+            for literals in _choices(one, values):
+                if (one.key, literals) not in handles:
+                    handles[one.key, literals] = self._enter(shape, *literals, key)
         if len(handles) > 1:
             self._several += 1
         return list(handles.values())

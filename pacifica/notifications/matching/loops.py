@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..jsonpath.syntax import Key
+from ..jsonpath.syntax import Child, Key, Slice
 from ..jsonpath.values import COMPARE
 from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
-from .masks import walk_of
+from .masks import sliced_once, walk_of
 from .source import compiled, followed, indented, looked_up
 
 if TYPE_CHECKING:
@@ -61,22 +62,35 @@ def _without(group: Any, collector: Any) -> Any:
     return left[0] if len(left) == 1 else Several(left)
 
 
+class Field:
+    """Reads what is at the end of a way; None where there is nothing."""
+
+    __slots__ = ("first", "only", "read", "way")
+
+    def __init__(self, way: Way) -> None:
+        """Take the way."""
+        self.way = way
+        #: The member that it begins with, if it begins with one, and whether that is all of it.
+        self.first = way[0].name if way and isinstance(way[0], Key) else None
+        self.only = len(way) == 1
+        self.read = _reader(way)
+
+
+@lru_cache(1024)
 def _reader(way: Way) -> Callable[[Any], Any]:
-    """Give a function that follows a way; what it gives is None where there is nothing."""
     lines = ["def read(item):", *indented(looked_up(way, "item", "item")), "    return item"]
     return compiled(lines, "read", {})
 
 
-class Guard:
+class Guard(Field):
     """The values that shapes want at the end of one way, and for each value the collectors that want it."""
 
-    __slots__ = ("read", "values", "way")
+    __slots__ = ("values",)
 
     def __init__(self, way: Way) -> None:
         """Start without values."""
-        self.way = way
+        super().__init__(way)
         self.values: dict[Any, Any] = {}
-        self.read = _reader(way)
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
@@ -88,19 +102,19 @@ class Guard:
             group.collect(item, run)
 
 
-class LimitGuard:
+class LimitGuard(Field):
     """The loosest of all limits for one number: an item that does not pass it passes none.
 
     It gets looser with each limit that comes, and not tighter when one goes: it may let through too much for a while.
     """
 
-    __slots__ = ("group", "loosest", "operator", "passes", "read", "way")
+    __slots__ = ("group", "loosest", "operator", "passes")
 
     def __init__(self, way: Way, operator: str, loosest: Any) -> None:
         """Start with one limit."""
-        self.way, self.operator, self.loosest = way, operator, loosest
+        super().__init__(way)
+        self.operator, self.loosest, self.passes = operator, loosest, COMPARE[operator]
         self.group: Any = None
-        self.read, self.passes = _reader(way), COMPARE[operator]
 
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors if its number passes."""
@@ -266,7 +280,7 @@ def _few(guards: list[AnyGuard], by_member: dict[str, Any]) -> list[AnyGuard]:
     return []
 
 
-def _of_objects(guard: Guard | LimitGuard) -> bool:
+def _of_objects(guard: Field) -> bool:
     """Tell whether a guard asks for a member of the item."""
     return bool(guard.way) and isinstance(guard.way[0], Key)
 
@@ -274,7 +288,7 @@ def _of_objects(guard: Guard | LimitGuard) -> bool:
 def _value_at(way: Way, lines: list[str]) -> str:
     """Give an expression for what is at the end of a way from an object; it may need lines before it."""
     first, *others = way
-    value = f"item.get({ascii(str(first.name))})"  # type: ignore[union-attr]
+    value = f"item.get({str(first.name)!a})"  # type: ignore[union-attr]
     if not others:
         return value
     lines += [f"value = {value}", *looked_up(tuple(others), "value", "value")]
@@ -289,7 +303,8 @@ def _asked_by_limit(guards: list[LimitGuard], names: dict[str, Any]) -> list[str
         names |= {limit: guard, "numeric": (int, float)}
         lines += [
             f"value = {_value_at(guard.way, lines)}",
-            f"if isinstance(value, numeric) and value {guard.operator} {limit}.loosest: {limit}.group.collect(item, run)",
+            f"if isinstance(value, numeric) and value {guard.operator} {limit}.loosest:",
+            f"    {limit}.group.collect(item, run)",
         ]
     return lines
 
@@ -300,7 +315,7 @@ def _asked_by_members(by_member: dict[str, Any], names: dict[str, Any]) -> list[
         return []
     if len(by_member) == 1:
         ((key, names["only"]),) = by_member.items()
-        return [f"if {ascii(str(key))} in item: only.collect(item, run)"]
+        return [f"if {str(key)!a} in item: only.collect(item, run)"]
     names["by_member"] = by_member.get
     names["no_member"] = frozenset(by_member).isdisjoint
     return [
@@ -325,6 +340,9 @@ def _walked(walk: Walk, body: list[str], rest: list[str], names: dict[str, Any])
             "elif type(base) is dict: items = base.values()",
             "else: return",
         ]
+    elif isinstance(walk, Child) and len(walk.subscripts) == 1 and isinstance(walk.subscripts[0], Slice):
+        names |= {"sliced": sliced_once, "part": walk.subscripts[0]}
+        items = ["items = sliced(base, part.start, part.end, part.step)"]
     else:
         names["items_of"] = walk_of(walk)  # type: ignore[arg-type]
         items = ["items = items_of(base, event)"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, product
 from typing import Any, TypeAlias
 
+from ..errors import OverBudget
 from ..jsonpath.functions import FUNCTIONS, Function
 from ..jsonpath.subscripts import by_name
 from ..jsonpath.syntax import (
@@ -219,7 +220,13 @@ def _of_paths(left: Path, operator: str, right: Path) -> Decision:
             return block.full if found else 0
         return 0
 
-    return compared
+    def guarded(value: Any, event: Any, block: Block) -> int:
+        try:
+            return compared(value, event, block)
+        except RecursionError:
+            raise OverBudget("compared values that are nested too deep") from None
+
+    return guarded
 
 
 # Walks: the values that a path leads to, in the order of the dialect.
@@ -295,7 +302,7 @@ def _subscript(subscript: Subscript, holes: Iterator[int]) -> _StepWalk:
         case Wildcard():
             return lambda value, event, block: [(found, block.full) for found in children(value)]
         case Slice(start, end, step):
-            return lambda value, event, block: [(found, block.full) for found in _sliced(value, start, end, step)]
+            return lambda value, event, block: [(found, block.full) for found in sliced_once(value, start, end, step)]
         case Filter(tree):
             held = condition(tree, holes)
             return lambda value, event, block: ((value, held(value, event, block)),)
@@ -333,10 +340,10 @@ def _below(value: Any) -> Iterator[Any]:
     while stack:
         value = stack.pop()
         yield value
-        stack.extend(reversed(children(value)))
+        stack.extend(reversed(list(children(value))))
 
 
-def _sliced(value: Any, start: int | None, end: int | None, step: int | None) -> list[Any]:
+def sliced_once(value: Any, start: int | None, end: int | None, step: int | None) -> list[Any]:
     """Give the items of a slice, each once."""
     if not isinstance(value, list):
         return []

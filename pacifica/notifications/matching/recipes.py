@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias
 
-from ..jsonpath.syntax import Comparison, Condition, Exists, Key, Path
-from .alternatives import Alternative, Walk, Way, alternatives, at_once, based, single_beginning, way_of
+from ..jsonpath.syntax import Comparison, Condition, Exists, Key, Operand, Path, Value
+from .alternatives import (
+    Alternative,
+    OneOf,
+    Walk,
+    Way,
+    alternatives,
+    at_once,
+    based,
+    single_beginning,
+    steps_of,
+    way_of,
+)
 from .holes import HOLE, lifted, lifted_all
+
+#: Entries that one alternative may take, each being a choice from lists of wanted values.
+_MOST_ENTRIES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,10 @@ class Asked:
                 )
                 ways.extend(single_beginning(p) for p in operands if isinstance(p, Path) and p.anchor == "@")
         return list(dict.fromkeys(way[0].name for way in ways if way and isinstance(way[0], Key)))
+
+
+def _operands(condition: Comparison | Exists) -> tuple[Operand, ...]:
+    return (condition.left, condition.right) if isinstance(condition, Comparison) else (condition.operand,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +98,22 @@ def _recipe(alternative: Alternative) -> Recipe:
     return Recipe(repr(form), form, tuple(event_literals), tuple(item_literals), tuple(rest))
 
 
+_Equal: TypeAlias = tuple[str, Way, Any]
+
+
+def _few_choices(equal: list[_Equal]) -> tuple[list[_Equal], list[Condition]]:
+    """Leave only the longest of several lists to be looked up if all together would make too many entries."""
+    lists = [one for one in equal if isinstance(one[2], OneOf)]
+    if prod(len(literal) for _, _, literal in lists) <= _MOST_ENTRIES or len(lists) < 2:
+        return equal, []
+    lists.remove(max(lists, key=lambda one: len(one[2])))
+    decided: list[Condition] = [Comparison(Path("@", steps_of(way)), "=", Value(literal)) for _, way, literal in lists]
+    return [one for one in equal if one not in lists], decided
+
+
 def _asked(conditions: Iterable[Condition]) -> tuple[Asked, list[Any], list[Any]]:
     """Sort conditions by how they are decided; give them with the literals of `equal` and of `rest`."""
-    equal: list[tuple[str, Way, Any]] = []
+    equal: list[_Equal] = []
     exist: list[Way] = []
     checks: list[Condition] = []
     rest: list[Condition] = []
@@ -95,6 +127,8 @@ def _asked(conditions: Iterable[Condition]) -> tuple[Asked, list[Any], list[Any]
             case _:
                 (rest if literals else checks).append(condition)
     equal.sort(key=lambda one: one[0])
+    equal, lists = _few_choices(equal)
+    rest += lists
     lifted_rest, rest_literals = lifted_all(rest)
     asked = Asked(
         tuple(way for _, way, _ in equal),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .collectors import Collector
@@ -49,6 +50,11 @@ class Token:
             del self.loops[key]
         return not self._counts
 
+    def walks(self, event: Collection[str]) -> bool:
+        """Tell whether a loop may find items in an event that has these members."""
+        loops = self.loops
+        return bool(loops) and (None in loops or not loops.keys().isdisjoint(event))
+
     def found(self, run: Run) -> None:
         """Note the loops that may find items in an event."""
         loops, event = self.loops, run.event
@@ -65,5 +71,5 @@ class Signature(Collector):
 
     __slots__ = ()
 
-    def _found(self) -> list[str]:
+    def _found(self, names: dict[str, Any]) -> list[str]:
         return ["run.tokens[me] = hit", "hit.found(run)"]

@@ -1,4 +1,4 @@
-"""Writes the Python source of collectors and loops: flat code, in which no text of a user stands but as a plain literal.
+"""Writes the Python of collectors and loops: flat code, in which no text of a user stands but as a plain literal.
 
 Names of members stand in it by ``ascii``, which escapes quotes, backslashes, line ends and all that is not ASCII;
 positions are whole numbers. Everything else that an expression brings is handed in as an object.
@@ -34,7 +34,7 @@ def followed(way: Way, start: str, end: str, *, known: bool = False) -> list[str
         if isinstance(part, Key):
             if not known:
                 lines.append(f"if type({start}) is not dict: return")
-            lines.append(f"{end} = {start}.get({ascii(str(part.name))}, MISSING)")
+            lines.append(f"{end} = {start}.get({str(part.name)!a}, MISSING)")
         else:
             place = int(part.position)
             inside = f"type({start}) is list and {-place - 1 if place < 0 else place} < len({start})"
@@ -50,7 +50,7 @@ def looked_up(way: Way, start: str, end: str) -> list[str]:
     lines = []
     for part in way:
         if isinstance(part, Key):
-            lines.append(f"{end} = {start}.get({ascii(str(part.name))}) if type({start}) is dict else None")
+            lines.append(f"{end} = {start}.get({str(part.name)!a}) if type({start}) is dict else None")
         else:
             place = int(part.position)
             inside = f"type({start}) is list and {-place - 1 if place < 0 else place} < len({start})"

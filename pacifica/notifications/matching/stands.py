@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .collectors import Collector
 
 #: So many collectors may stand behind one guard before another guard is preferred.
-_CROWDED = 32
+_CROWDED = 16
 #: Entries that differ in so few values at every place are told apart better by their limits.
 _ALIKE = 4
 
@@ -131,8 +131,10 @@ def best(collector: Collector, limit: tuple[Way, str] | None, entries: Iterable[
     if places:
         return ByValue(collector, max(places, key=kinds.__getitem__))
     key = min(collector.asked.first_keys(), key=loop.crowd, default=None)
-    if ways and (key is None or loop.crowd(key) > _CROWDED):
-        return ByValue(collector, min(range(len(ways)), key=lambda place: loop.crowd(ways[place])))
+    place = min(range(len(ways)), key=lambda place: loop.crowd(ways[place]), default=None)
+    # A member that few others ask for is in few items: better than a value that many ask for.
+    if place is not None and (key is None or loop.crowd(key) > _CROWDED * loop.crowd(ways[place])):
+        return ByValue(collector, place)
     return ByMember(collector, key)
 
 

@@ -23,20 +23,22 @@ _MOST = 4096
 # Splits into text, operator, number, text, operator, number, … text.
 _NUMBER = re.compile(r"([=<>] *)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9A-Za-z_.+-])")
 
+_OPERATORS = ("=", "<", ">")
+
 #: Where a literal comes from: a place among the values, or several where one of them is wanted.
 Place: TypeAlias = int | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """A recipe with places among values instead of literals. ``single``: no place is several."""
+    """A recipe with places among values instead of literals; ``single`` are the same if no place is several."""
 
     key: str
     form: Form
     event: tuple[Place, ...]
     item: tuple[Place, ...]
     rest: tuple[Place, ...]
-    single: bool
+    single: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,9 @@ class Templates:
         key: Any = code
         if len(layout) != len(parts) >> 1:
             key = (code, *(parts[place] for place in range(1, len(parts), 2) if place not in layout))
-        planned = self._planned.get(key, self)
-        if planned is self:
+        if key in self._planned:
+            planned = self._planned[key]
+        else:
             planned = self._learnt(key, text, parts, layout, numbers)
         if planned is None:
             return self._alone(text)
@@ -102,7 +105,9 @@ class Templates:
         if len(self._layouts) > _MOST:
             self._layouts.clear()
         places = range(1, len(parts), 2)
-        layout = self._layouts[code] = tuple(place for place in places if parts[place - 1].rstrip(" ")[-1:] in "=<>")
+        layout = self._layouts[code] = tuple(
+            place for place in places if parts[place - 1].rstrip(" ").endswith(_OPERATORS)
+        )
         return layout
 
     def _learnt(
@@ -112,6 +117,7 @@ class Templates:
         if len(self._planned) > _MOST:
             self._planned.clear()
         jsonpath.parse(text, self._bounds)
+        # The first is parsed as it is too, for its bounds and for the places of its faults.
         marked = list(parts)
         marks: dict[Any, int] = {}
         for number, place in enumerate(layout):
@@ -164,6 +170,7 @@ def _planned(made: list[Recipe], marks: dict[Any, int]) -> Planned:
     slots = []
     for recipe in made:
         event, item, rest = tuple(places(recipe.event)), tuple(places(recipe.item)), tuple(places(recipe.rest))
-        single = all(isinstance(one, int) for one in (*event, *item, *rest))
+        several = any(isinstance(one, tuple) for one in (*event, *item, *rest))
+        single: Any = None if several else (event, item, rest)
         slots.append(Slots(recipe.key, recipe.form, event, item, rest, single))
     return Planned(tuple(slots), tuple(constants))

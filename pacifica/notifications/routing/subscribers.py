@@ -58,23 +58,20 @@ class Subscribers:
         self.revision = last
         if first or taken >= _BULK:
             _keep_for_good()
-            stats, seconds = self._index.stats(), time.monotonic() - began
-            LOG.info(
-                "index.built revision=%s changes=%s subscriptions=%s shapes=%s outside=%s seconds=%.3f",
-                *(last, taken, stats.expressions, stats.shapes, len(stats.outside), seconds),
-            )
+            built, seconds = len(self._index), time.monotonic() - began
+            LOG.info("index.built revision=%s changes=%s subscriptions=%s seconds=%.3f", last, taken, built, seconds)
 
     def _take_up(self, change: orm.Change) -> None:
         uuid = change.uuid
         try:
-            if change.jsonpath is None:
-                self.drop(uuid)
-                return
-            self._index.add(uuid, change.jsonpath)
-        except InvalidJSONPath as error:
             self.drop(uuid)
+            if change.jsonpath is not None:
+                self._index.add(uuid, change.jsonpath)
+                self._lanes[uuid] = change.lane
+                if change.ordered:
+                    self._ordered.add(uuid)
+        except InvalidJSONPath as error:
             LOG.warning("subscription.unusable subscription=%s jsonpath=%s", uuid, error)
-            return
         except Exception:
             if self.revision >= 0:
                 # It may be in any state.
@@ -82,9 +79,6 @@ class Subscribers:
                 raise
             # Nobody's expression keeps everybody else from being routed.
             LOG.exception("subscription.unusable subscription=%s", uuid)
-            return
-        self._lanes[uuid] = change.lane
-        (self._ordered.add if change.ordered else self._ordered.discard)(uuid)
 
     def drop(self, uuid: UUID) -> None:
         """Leave a subscription out until it changes; an unknown one is no error."""
