@@ -159,8 +159,8 @@ class Index:
             except Exception as fault:  # noqa: BLE001
                 failed[key] = fault
         if self._failed:
-            for key, fault in failed.items():
-                self._failed(key, fault)
+            for key in failed:
+                self._failed(key, failed[key])
         return found
 
     def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
