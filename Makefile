@@ -21,13 +21,14 @@ DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
 .NOTPARALLEL:
-.PHONY: help run test neighbours faults services check format docs bench bench-upgrade clean
+.PHONY: help run test neighbours faults fuzz services check format docs bench bench-upgrade clean
 
 help:
 	@echo 'make run            start the service                 ARGS="-p 8071" goes to pacifica-notifications'
 	@echo 'make test           run all tests that can run here   ARGS="-k retry" goes to pytest'
 	@echo 'make neighbours     only the test with the true metadata and policy servers'
 	@echo 'make faults         every fault of docs/reliability.md in its long form, with both brokers'
+	@echo 'make fuzz           millions of random expressions against jsonpath2  ARGS="--seed 7 --pairs 100000"'
 	@echo 'make services       install the servers that the tests can use (Debian), or say how'
 	@echo 'make check          format, lint, types'
 	@echo 'make format         format and repair what lint can repair'
@@ -51,6 +52,10 @@ neighbours: $(TEST)
 # Their short form is a part of `make test`. Takes hours; ARGS="4 6 --broker redis" chooses cases.
 faults: $(TEST)
 	@exec $(BIN)/python -m tests.faults --long $(or $(ARGS),all)
+
+# Its short form is a part of `make test`. A seed that it printed plays the same again.
+fuzz: $(TEST)
+	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 
 services:
 	@.ci/services
@@ -103,10 +108,13 @@ $(RUN): pyproject.toml $(MADE) | $(PACKAGE)
 	@$(PIP) install $(WHEEL)
 	@touch $@
 
-$(TEST): pyproject.toml $(MADE) | $(PACKAGE)
+$(TEST): pyproject.toml tests/fuzz/npm/package-lock.json $(MADE) | $(PACKAGE)
 	@echo 'Installing what the tests need ...'
 	@$(PIP) install "$(WHEEL)[test]"
 	@$(PIP) install "$(WHEEL)[uwsgi]" || { [ "$$CI" != true ] && echo 'uWSGI could not be built here; its tests will be skipped.'; }
+	@mkdir -p $(VENV)/npm
+	@cp tests/fuzz/npm/package*.json $(VENV)/npm
+	@npm ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --silent || { [ "$$CI" != true ] && echo 'npm could not fetch the payloads of webhooks; the tests go without them.'; }
 	@touch $@
 
 $(DOCS): pyproject.toml $(MADE) | $(PACKAGE)

@@ -125,7 +125,7 @@ def test_an_unknown_key_is_named(name: str) -> None:
         ("jsonpath", "", "must not be empty"),
         ("jsonpath", ["data"], "must be a string, not an array"),
         ("jsonpath", "$[?(@.a == 1)]", "line 1, column 10"),
-        ("jsonpath", "$[0:999999999999]", "a slice that reaches element 999999999999"),
+        ("jsonpath", "$..a..b..c", "has 3 '..' steps, at most 2"),
         ("jsonpath", "$" + ".a" * 1024, "has 2049 characters, at most 2048"),
         ("target_url", "", "must not be empty"),
         ("target_url", 1, "must be a string"),

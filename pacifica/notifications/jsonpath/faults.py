@@ -25,7 +25,10 @@ _ELSEWHERE = {
 
 
 def fault(text: str, tokens: list[Token], at: int, expected: str, shift: int = 0) -> InvalidJSONPath:
-    """Give the error for a token that can't stand where it does; ``shift`` characters before the text are not the user's."""
+    """Give the error for a token that can't stand where it does.
+
+    The first ``shift`` characters of the text are not the user's.
+    """
     found = tokens[at]
     line = text.count("\n", 0, found.start) + 1
     column = found.start - text.rfind("\n", 0, found.start) - (shift if line == 1 else 0)
@@ -38,7 +41,8 @@ def _named(token: Token) -> str:
     """Name what was found in a few words."""
     if token.kind == "end":
         return "the end"
-    return f"'{token.text}'" if len(token.text) <= 40 else f"'{token.text[:40]}…'"
+    text = token.text if token.text.isprintable() else repr(token.text)[1:-1]
+    return f"'{text}'" if len(text) <= 40 else f"'{text[:40]}…'"
 
 
 def _remedy(text: str, tokens: list[Token], at: int) -> str | None:
@@ -55,16 +59,16 @@ def _remedy(text: str, tokens: list[Token], at: int) -> str | None:
     if found.kind == "stray" and before.kind in ("name", *KEYWORDS) and touches and found.text not in _ELSEWHERE:
         return f'a name with such a character is written ["{before.text}{found.text}…"]'
     if found.kind == "number" and before.kind == "number" and touches:
-        return "a number has no leading zeros" if before.text in ("0", "-0") else "put a sign between two numbers"
-    if found.kind == "number" and found.text.lstrip("-").isdigit() is False:
+        return "a number, and an exponent, has no leading zeros and no sign inside"
+    if found.kind == "number" and not found.text.lstrip("-").isdigit():
         return "a position in a list is a whole number"
     if found.kind == "@" and not at:
         return "'@' is the current value of a filter; an expression begins with '$'"
     if before.kind == "?":
         return "a filter is written [?(…)]"
-    if found.kind == "]" and before.kind == "name":
+    if found.kind == "]" and before.kind == "name" and at > 1 and tokens[at - 2].kind in ("[", ","):
         return f'a member is written ["{before.text}"]'
-    return _ELSEWHERE.get(found.text.upper())
+    return None if found.kind in KEYWORDS else _ELSEWHERE.get(found.text.upper())
 
 
 def _remedy_for_member(found: Token, before: Token) -> str | None:

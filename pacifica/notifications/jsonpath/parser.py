@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..errors import InvalidJSONPath
-from .faults import fault
 from .functions import FUNCTIONS
-from .lexer import tokens_of
+from .literals import LITERAL, Literals
 from .syntax import (
     And,
     Call,
@@ -32,25 +30,11 @@ from .syntax import (
 )
 
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">="})
-_CONSTANTS = {"true": True, "false": False, "null": None}
 _SUBSCRIPT = "a whole number, a text in double quotes, '*', ':', '?(', '$', '@' or a function"
-_LITERAL = "a text in double quotes, a number, 'true', 'false', 'null', '{' or '['"
 
 
-class Parser:
-    """Reads one text. Only brackets recurse, and ``nesting`` bounds how deep they are.
-
-    ``shift`` is how many characters before the text were put there by somebody else than its author.
-    """
-
-    def __init__(self, text: str, nesting: int, shift: int = 0) -> None:
-        self._text = text
-        self._tokens = tokens_of(text)
-        self._at = 0
-        self._kind = self._tokens[0].kind
-        self._nesting = nesting
-        self._open = 0
-        self._shift = shift
+class Parser(Literals):
+    """Reads one text. Only brackets recurse, and ``nesting`` bounds how deep they are."""
 
     def expression(self) -> Path:
         """Read the whole text: a path from ``$``."""
@@ -150,14 +134,14 @@ class Parser:
             arguments.append(self._operand("')', '$', '@' or a literal"))
             while self._kind == ",":
                 self._take()
-                arguments.append(self._operand(f"'$', '@', {_LITERAL}"))
+                arguments.append(self._operand(f"'$', '@', {LITERAL}"))
         self._leave(")", "',' or ')'")
         return Call(function, tuple(arguments))
 
     def _parenthesis(self) -> Condition:
         self._enter()
         condition = self._all_of()
-        self._leave(")", "an operator, 'and', 'or' or ')'")
+        self._leave(")", "a comparison, 'and', 'or' or ')'")
         return condition
 
     # `or` binds tighter than `and`: that is the dialect. What is joined by the same word is one condition, also where
@@ -187,90 +171,14 @@ class Parser:
         return condition
 
     def _comparison(self) -> Condition:
-        left = self._operand(f"'$', '@', 'not', '(', {_LITERAL}")
+        left = self._operand(f"'$', '@', 'not', '(', {LITERAL}")
         if self._kind not in _OPERATORS:
             return Exists(left)
         operator = self._take()
-        return Comparison(left, cast(Any, operator), self._operand(f"'$', '@', {_LITERAL}"))
+        return Comparison(left, cast(Any, operator), self._operand(f"'$', '@', {LITERAL}"))
 
     def _operand(self, expected: str) -> Operand:
         return self._path() if self._kind in ("$", "@") else Value(self._literal(expected))
-
-    def _literal(self, expected: str) -> Any:
-        kind = self._kind
-        if kind == "text":
-            return self._take()[1:-1]
-        if kind == "number":
-            return self._number()
-        if kind in _CONSTANTS:
-            return _CONSTANTS[self._take()]
-        if kind == "[":
-            return self._list()
-        if kind == "{":
-            return self._object()
-        raise self._fault(expected)
-
-    def _list(self) -> list[Any]:
-        self._enter()
-        values = []
-        if self._kind != "]":
-            values.append(self._literal(f"']', {_LITERAL}"))
-            while self._kind == ",":
-                self._take()
-                values.append(self._literal(_LITERAL))
-        self._leave("]", "',' or ']'")
-        return values
-
-    def _object(self) -> dict[str, Any]:
-        self._enter()
-        values: dict[str, Any] = {}
-        if self._kind != "}":
-            self._pair(values, "a text in double quotes or '}'")
-            while self._kind == ",":
-                self._take()
-                self._pair(values, "a text in double quotes")
-        self._leave("}", "',' or '}'")
-        return values
-
-    def _pair(self, values: dict[str, Any], expected: str) -> None:
-        if self._kind != "text":
-            raise self._fault(expected)
-        name = self._take()[1:-1]
-        if self._kind != ":":
-            raise self._fault("':'")
-        self._take()
-        values[name] = self._literal(_LITERAL)
-
-    def _number(self) -> int | float:
-        text = self._tokens[self._at].text
-        try:
-            number = int(text) if text.lstrip("-").isdigit() else float(text)
-        except ValueError:  # Python converts no integer of thousands of digits, and json.loads gives none
-            raise InvalidJSONPath(f"has a number of {len(text)} digits, which is too large") from None
-        self._take()
-        return number
-
-    def _take(self) -> str:
-        """Go to the next token; the end is never taken."""
-        text = self._tokens[self._at].text
-        self._at += 1
-        self._kind = self._tokens[self._at].kind
-        return text
-
-    def _enter(self) -> None:
-        self._open += 1
-        if self._open > self._nesting:
-            raise InvalidJSONPath(f"is nested more than {self._nesting} deep")
-        self._take()
-
-    def _leave(self, bracket: str, expected: str) -> None:
-        if self._kind != bracket:
-            raise self._fault(expected)
-        self._open -= 1
-        self._take()
-
-    def _fault(self, expected: str) -> InvalidJSONPath:
-        return fault(self._text, self._tokens, self._at, expected, self._shift)
 
 
 def _flat(kind: type[And | Or], conditions: list[Condition]) -> tuple[Condition, ...]:

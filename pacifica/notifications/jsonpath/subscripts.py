@@ -12,19 +12,8 @@ from .walk import Fork, Hop
 from .work import Work
 
 
-def by_key(names: Sequence[str]) -> Hop:
-    """Go from member to member."""
-    if len(names) > 1:
-
-        def hop(value: Any, work: Work) -> Any:
-            for name in names:
-                if not isinstance(value, dict):
-                    return MISSING
-                value = value.get(name, MISSING)
-            return value
-
-        return hop
-    name = names[0]
+def by_key(name: str) -> Hop:
+    """Go to a member."""
     return lambda value, work: value.get(name, MISSING) if isinstance(value, dict) else MISSING
 
 
@@ -44,17 +33,18 @@ def by_call(function: Function, arguments: Sequence[Any]) -> Hop:
     """Go to what a function makes of the value."""
 
     def hop(value: Any, work: Work) -> Any:
-        work.spend(_weight(value))
-        return function(value, *arguments)
+        result = function(value, *arguments)
+        work.spend(weight(result))
+        return result
 
     return hop
 
 
-def _weight(value: Any) -> int:
-    """Count the steps of a function: a list may be made of what is in a value, a text may be copied."""
-    if isinstance(value, dict | list):
-        return 1 + len(value)
-    return 1 + (len(value) >> 10) if isinstance(value, str) else 1
+def weight(result: Any) -> int:
+    """Count the steps of a function: the list or the text that it gives may have been made by it."""
+    if isinstance(result, list):
+        return 1 + len(result)
+    return 1 + (len(result) >> 10) if isinstance(result, str) else 1
 
 
 def all_children(value: Any, work: Work) -> Iterable[Any]:
@@ -100,18 +90,20 @@ def all_below(place: int | None) -> Fork:
         return fork
 
     def fork_once(value: Any, work: Work) -> Iterator[Any]:
-        known = work.known[place]
+        known = work.memory(place)
         stack = [value]
         while stack:
             value = stack.pop()
-            if isinstance(value, dict | list):
-                work.left -= 1
-                if id(value) in known:
-                    continue
-                known[id(value)] = value
-                work.left -= len(value)
+            if not isinstance(value, dict | list):
+                yield value
+                continue
+            work.left -= 1
+            if id(value) in known:
+                continue
+            known[id(value)] = value
             yield value
-            stack.extend(reversed(children(value)))
+            work.left -= len(value)
+            stack.extend(reversed(value.values() if isinstance(value, dict) else value))
 
     return fork_once
 
@@ -120,6 +112,7 @@ def union(forks: Sequence[Fork]) -> Fork:
     """Go to what each member leads to, but not twice to the same value."""
 
     def fork(value: Any, work: Work) -> Iterator[Any]:
+        work.left -= 2
         given: dict[int, Any] = {}
         for each in forks:
             work.left -= 1

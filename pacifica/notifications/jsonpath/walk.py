@@ -1,4 +1,7 @@
-"""Walks the ways of a path: a hop, a fork, a hop, a fork, and so on, and a hop at the end."""
+"""Walks the ways of a path: a hop, a fork, a hop, a fork, and so on, and a hop at the end.
+
+Everything that takes time counts its steps; what begins a walk counts for the time that it takes to begin.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,12 @@ class Route:
 
     def results(self, value: Any, work: Work) -> Iterator[Any]:
         """Give what the path leads to; does not recurse, however many forks there are."""
-        work.left -= 1
+        work.left -= 2
         if self.hops[0] is not None:
             value = self.hops[0](value, work)
         if value is MISSING:
             return
+        work.left -= 1
         if not self.forks:
             yield value
             return
@@ -49,10 +53,11 @@ class Route:
                 reached = value if hop is None else hop(value, work)
                 if reached is MISSING:
                     continue
-                if depth < last:
-                    open_forks.append(iter(self.forks[depth](reached, work)))
+                if depth == last:
+                    yield reached
+                elif ways := self.forks[depth](reached, work):
+                    open_forks.append(iter(ways))
                     break
-                yield reached
             else:
                 open_forks.pop()
 
@@ -65,16 +70,15 @@ class Route:
         return self._finds
 
     def _finds(self, value: Any, work: Work) -> bool:
-        return any(True for _ in self.results(value, work))
+        for _ in self.results(value, work):
+            return True
+        return False
 
 
 def _finds_by_hop(hop: Hop | None) -> Test:
-    if hop is None:
-        return lambda value, work: True
-
     def finds(value: Any, work: Work) -> bool:
         work.left -= 1
-        return hop(value, work) is not MISSING
+        return hop is None or hop(value, work) is not MISSING
 
     return finds
 
@@ -86,6 +90,7 @@ def _finds_by_fork(before: Hop | None, fork: Fork, after: Hop | None) -> Test:
             value = before(value, work)
             if value is MISSING:
                 return False
+        work.left -= 1
         for reached in fork(value, work):
             if work.left < 0:
                 work.check()
@@ -103,6 +108,7 @@ def in_turn(hops: Sequence[Hop]) -> Hop | None:
 
     def hop(value: Any, work: Work) -> Any:
         for each in hops:
+            work.left -= 1
             value = each(value, work)
             if value is MISSING:
                 return MISSING

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,9 @@ from .values import children
 
 #: Steps that an expression may take on however small an event. A step is a value visited or compared.
 FLOOR = 2000
-#: Steps for each value of a larger event. ``$..*`` visits every value twice, and nothing may cost ten times as much.
-PER_VALUE = 20
+#: Steps for each value of a larger event. ``$..*`` takes two, and nothing may cost ten times as much time. Some steps
+#: take a little longer than those of ``$..*``.
+PER_VALUE = 16
 
 
 def size_of(event: Any) -> int:
@@ -32,18 +32,27 @@ class Work:
     used up.
     """
 
-    __slots__ = ("_size", "known", "left", "limit", "results", "root")
+    __slots__ = ("_memories", "_size", "left", "limit", "once", "root")
 
     def __init__(self, root: Any, size: Callable[[], int] | None = None) -> None:
         self.root = root
         #: Who does much counts it here and calls ``check`` when it is below 0.
         self.left = FLOOR
         self.limit = FLOOR
-        #: By place in the expression: values from where nothing is found, which keeps their ids from being used again.
-        self.known: defaultdict[int, dict[int, Any]] = defaultdict(dict)
-        #: By place in the expression: what does not depend on the current value.
-        self.results: dict[int, bool] = {}
+        #: By place in the expression: what does not depend on the current value and was found already.
+        self.once: dict[int, Any] = {}
+        self._memories: dict[int, dict[int, Any]] = {}
         self._size = size
+
+    def memory(self, place: int) -> dict[int, Any]:
+        """Give the values from where nothing was found at a place in the expression, by their ids.
+
+        It holds the values themselves, so that no other value gets their ids.
+        """
+        memory = self._memories.get(place)
+        if memory is None:
+            memory = self._memories[place] = {}
+        return memory
 
     @property
     def steps(self) -> int:
