@@ -33,12 +33,13 @@ How an event finds it:
 ``source`` writes the code of loops and collectors; ``show`` gives it to whoever wants to read it. ``index`` leads the
 way, and holds what can't be indexed to be tried by itself.
 
-**One writer, many readers, no lock.** A reader sees each expression as it was or as it is. The writer changes
-dictionaries and references one at a time, each of which is one step for a reader (the interpreter's lock sees to
-that): tables are filled before the guards that lead to them and emptied after, groups that readers run through are
-tuples that are replaced, never changed, and an expression that takes the place of another is entered before the other leaves. What
-readers make themselves (compiled code, masks, sorted limits) carries the version of what it was made from, read before
-it was made, and is made again if that has passed.
+**One writer, many readers.** A reader does not wait: it matches, and if the writer has changed something meanwhile, it
+matches again, so that it sees all of an old or all of a new state; should that happen several times in a row, it waits
+for its turn once. What it meets on the way may be half done but never breaks it: the writer changes dictionaries and
+references one at a time, each of which is one step for a reader (the interpreter's lock sees to that), and groups that
+readers run through are tuples, which are replaced and never changed. What readers make themselves (compiled code,
+masks, sorted limits) carries the version of what it was made from, read before it was made, and is made again if that
+has passed.
 """
 
 from __future__ import annotations

@@ -107,14 +107,14 @@ def _members(step: Child) -> Iterator[tuple[_Part, ...]]:
             for conjunction in _conjunctions(plain(subscript.condition)):
                 yield (conjunction,)
         else:
-            yield (subscript,)
+            yield (_plain_subscript(subscript),)
 
 
 def _whole(step: Step) -> tuple[_Part, ...]:
     """Give a step without branching it."""
     if isinstance(step, Child) and len(step.subscripts) == 1 and isinstance(step.subscripts[0], Filter):
         return ((plain(step.subscripts[0].condition),),)
-    return (step,)
+    return (_plain_step(step),)
 
 
 def _keep_few(choices: list[list[tuple[_Part, ...]]], whole: list[list[tuple[_Part, ...]]], most: int) -> None:
@@ -194,7 +194,19 @@ def _plain_path(path: Path) -> Path:
 def _plain_step(step: Step) -> Step:
     if isinstance(step, Descent):
         return step
-    return Child(tuple(Filter(plain(s.condition)) if isinstance(s, Filter) else s for s in step.subscripts))
+    return Child(tuple(map(_plain_subscript, step.subscripts)))
+
+
+def _plain_subscript(subscript: Subscript) -> Subscript:
+    match subscript:
+        case Filter(condition):
+            return Filter(plain(condition))
+        case Reference(path):
+            return Reference(_plain_path(path))
+        case Call(function, arguments):
+            paths = (_plain_path(each) if isinstance(each, Path) else each for each in arguments)
+            return Call(function, tuple(paths))
+    return subscript
 
 
 def _denied(condition: Condition) -> Condition:

@@ -141,7 +141,7 @@ class Shape(Collector):
             self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
         elif hit.__class__ is Keys:
             hit[key] = None
-        else:
+        elif hit != key:
             self.table[entry] = Keys.fromkeys((hit, key))
         return entry
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache, partial
 from itertools import product
+from threading import Lock
 from typing import Any
 
 from .. import jsonpath
@@ -23,6 +24,9 @@ from .templates import Planned, Slots, Templates
 OnFailure = Callable[[Hashable, Exception], None]
 
 
+#: So often a reader begins again because something has changed meanwhile; then it waits for the writer.
+_TRIES = 3
+_NONE: dict[Hashable, Exception] = {}
 #: After so many events that somebody may want in a row, only every so manyth is looked at from outside first.
 _PATIENCE = 16
 
@@ -57,6 +61,9 @@ class Index:
         #: How many expressions stand under more than one entry.
         self._several = 0
         self._templates = Templates(self._bounds)
+        self._writing = Lock()
+        #: Odd while something is being changed.
+        self._changes = 0
         #: Events since the last one that nobody wanted. Readers that count at the same time may miscount; no harm.
         self._in_vain = 0
 
@@ -69,30 +76,60 @@ class Index:
 
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
-        before = self._held.get(key, self)
         try:
-            planned, values = self._templates.plan(text)
-            handles: Any = self._entered(planned, values, key)
+            what: Any = self._templates.plan(text)
         except (NotIndexable, RecursionError) as error:
             why = str(error) if isinstance(error, NotIndexable) else "is nested too deep"
-            handles = _Outside(jsonpath.parse(text, self._bounds), why)
-            self._outside = {**self._outside, key: handles}
+            what = _Outside(jsonpath.parse(text, self._bounds), why)
         except ValueError:
             self.remove(key)
             raise
-        # The new one is there before the old one goes: a reader in between sees one of them.
-        if before is not self:
-            self._leave(before, key)
-        self._held[key] = handles
+        with self._writing:
+            self._changes += 1
+            try:
+                self._put(key, what)
+            finally:
+                self._changes += 1
 
     def remove(self, key: Hashable) -> None:
         """Forget a key; one that is not there is no error."""
-        held = self._held.pop(key, self)
-        if held is not self:
-            self._leave(held, key)
+        with self._writing:
+            self._changes += 1
+            try:
+                held = self._held.pop(key, self)
+                if held is not self:
+                    self._leave(held, key)
+            finally:
+                self._changes += 1
+
+    def _put(self, key: Hashable, what: Any) -> None:
+        """Enter what was planned, and let what was there before leave."""
+        before = self._held.get(key, self)
+        if isinstance(what, _Outside):
+            self._held[key] = self._outside[key] = what
+        else:
+            self._held[key] = self._entered(what[0], what[1], key)
+        if before is not self:
+            self._leave(before, key, self._held[key])
 
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
+        for _ in range(_TRIES):
+            changes = self._changes
+            if not changes % 2:
+                found, failed = self._find(event)
+                if changes == self._changes:
+                    break
+        else:
+            with self._writing:
+                found, failed = self._find(event)
+        if failed and self._failed is not None:
+            for key, error in failed.items():
+                self._failed(key, error)
+        return found
+
+    def _find(self, event: Any) -> tuple[list[Hashable], dict[Hashable, Exception]]:
+        """Give the keys that match, and those that fail."""
         run = Run(event)
         self._event.run(run)
         self._always.found(run)
@@ -101,9 +138,19 @@ class Index:
         found = run.keys()
         if self._several:
             found = list(dict.fromkeys(found))
-        if self._outside or run.failures:
-            found = self._tried(found, run)
-        return found
+        if not self._outside and not run.failures:
+            return found, _NONE
+        failed = run.failed()
+        found = [key for key in found if key not in failed]
+        size = cache(partial(jsonpath.size_of, event))
+        for key, outside in list(self._outside.items()):
+            try:
+                if jsonpath.find(outside.expression, event, size):
+                    found.append(key)
+            # Whatever happens with an expression of a user concerns that user alone.
+            except Exception as error:  # noqa: BLE001
+                failed[key] = error
+        return found, failed
 
     def match_json(self, text: str) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, the JSON of which is given.
@@ -146,23 +193,6 @@ class Index:
         self._in_vain += 1
         return not self._in_vain % _PATIENCE
 
-    def _tried(self, found: list[Hashable], run: Run) -> list[Hashable]:
-        """Add what is tried singly, and tell of what failed."""
-        failed = run.failed()
-        found = [key for key in found if key not in failed]
-        size = cache(partial(jsonpath.size_of, run.event))
-        for key, outside in self._outside.items():
-            try:
-                if jsonpath.find(outside.expression, run.event, size):
-                    found.append(key)
-            # Whatever happens with an expression of a user concerns that user alone.
-            except Exception as fault:  # noqa: BLE001
-                failed[key] = fault
-        if self._failed:
-            for key, fault in failed.items():
-                self._failed(key, fault)
-        return found
-
     def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
         """Enter an expression under each of its alternatives; give what removes it."""
         slots = planned.slots
@@ -203,20 +233,22 @@ class Index:
             signature.enter(entry, token)
         return handle
 
-    def _leave(self, held: Any, key: Hashable) -> None:
+    def _leave(self, held: Any, key: Hashable, instead: Any = ()) -> None:
+        """Undo what was done to enter an expression, except where another one stands ``instead`` in the same place."""
         if isinstance(held, _Outside):
             if self._outside.get(key) is held:
-                self._outside = {other: one for other, one in self._outside.items() if one is not held}
+                del self._outside[key]
             return
+        kept = set(instead if isinstance(instead, list) else [instead]) if instead else ()
         if not isinstance(held, list):
-            self._leave_one(held, key)
+            self._leave_one(held, key, held in kept)
             return
         if len(held) > 1:
             self._several -= 1
         for handle in held:
-            self._leave_one(handle, key)
+            self._leave_one(handle, key, handle in kept)
 
-    def _leave_one(self, handle: Handle, key: Hashable) -> None:
+    def _leave_one(self, handle: Handle, key: Hashable, kept: bool) -> None:
         entry = handle.entry if isinstance(handle, Member) else handle
         shape = entry[-1]
         signature = shape.parent
@@ -228,9 +260,10 @@ class Index:
                     del self._signatures[signature.key]
         elif shape.loop is not self._event:
             self._always.disuse(shape.loop)
-        shape.remove(handle, key)
-        if not shape.table:
-            self._forget(shape)
+        if not kept:
+            shape.remove(handle, key)
+            if not shape.table:
+                self._forget(shape)
 
     def _forget(self, shape: Shape) -> None:
         """Let a shape that nobody has any more go, with its code."""

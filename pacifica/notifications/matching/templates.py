@@ -49,14 +49,18 @@ class Planned:
     constants: tuple[Any, ...]
 
 
+#: For expressions of which a literal decides what they become.
+_NEVER = Planned((), ())
+
+
 class Templates:
     """The templates that were met last; used by the one who writes."""
 
     def __init__(self, bounds: jsonpath.Bounds) -> None:
         """Remember nothing yet."""
         self._bounds = bounds
-        self._planned: dict[Any, Planned | None] = {}
-        self._layouts: dict[str, tuple[int, ...]] = {}
+        self._planned: dict[Any, Planned] = {}
+        self._layouts: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._shared: dict[str, str] = {}
 
     def plan(self, text: str) -> tuple[Planned, list[Any]]:
@@ -68,31 +72,29 @@ class Templates:
         code = parts[0] if len(parts) == 1 else '"'.join(parts[::2])
         if "\\" in text or len(text) > self._bounds.characters or not text.isprintable() or not len(parts) % 2:
             return self._alone(text)
-        pieces = _NUMBER.split(code)
-        numbers = pieces[2::3]
-        if numbers:
-            del pieces[2::3]
-            code = "\0".join(pieces)
+        numbers: list[str] = []
         layout = self._layouts.get(code)
         if layout is None:
-            layout = self._layout(code, parts)
-        values: list[Any] = [parts[place] for place in layout]
-        key: Any = code
-        if len(layout) != len(parts) >> 1:
-            key = (code, *(parts[place] for place in range(1, len(parts), 2) if place not in layout))
-        if key in self._planned:
-            planned = self._planned[key]
-        else:
-            planned = self._learnt(key, text, parts, layout, numbers)
+            # One with numbers is remembered without them; that is why it was not there.
+            pieces = _NUMBER.split(code)
+            numbers = pieces[2::3]
+            if numbers:
+                del pieces[2::3]
+                code = "\0".join(pieces)
+            layout = self._layouts.get(code) or self._layout(code, parts)
+        places, names = layout
+        key = (code, *[parts[place] for place in names]) if names else code
+        planned = self._planned.get(key)
         if planned is None:
+            planned = self._learnt(key, text, parts, places, numbers)
+        if planned is _NEVER:
             return self._alone(text)
         shared = self._shared
         if len(shared) > _MOST:
             shared.clear()
-        values = [shared.setdefault(value, value) for value in values]
-        for number in numbers:
-            values.append(int(number) if number.isdecimal() else _number(number))
-        values.extend(planned.constants)
+        values: list[Any] = [shared.setdefault(parts[place], parts[place]) for place in places]
+        values += map(_number, numbers)
+        values += planned.constants
         return planned, values
 
     def _alone(self, text: str) -> tuple[Planned, list[Any]]:
@@ -100,27 +102,24 @@ class Templates:
         planned = _planned(recipes(jsonpath.parse(text, self._bounds).path), {})
         return planned, list(planned.constants)
 
-    def _layout(self, code: str, parts: Sequence[str]) -> tuple[int, ...]:
-        """Give the places of the texts that are compared with, behind an operator, and not names of members."""
+    def _layout(self, code: str, parts: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Give the places of the texts that are compared with, behind an operator, and of those that are names."""
         if len(self._layouts) > _MOST:
             self._layouts.clear()
-        places = range(1, len(parts), 2)
-        layout = self._layouts[code] = tuple(
-            place for place in places if parts[place - 1].rstrip(" ").endswith(_OPERATORS)
-        )
+        texts = range(1, len(parts), 2)
+        places = tuple(place for place in texts if parts[place - 1].rstrip(" ").endswith(_OPERATORS))
+        layout = self._layouts[code] = places, tuple(place for place in texts if place not in places)
         return layout
 
-    def _learnt(
-        self, key: Any, text: str, parts: list[str], layout: tuple[int, ...], numbers: list[str]
-    ) -> Planned | None:
-        """Parse the first expression of a template with marks in it; None if not all marks come out again."""
+    def _learnt(self, key: Any, text: str, parts: list[str], places: tuple[int, ...], numbers: list[str]) -> Planned:
+        """Parse the first expression of a template with marks in it; ``_NEVER`` if not all marks come out again."""
         if len(self._planned) > _MOST:
             self._planned.clear()
         jsonpath.parse(text, self._bounds)
         # The first is parsed as it is too, for its bounds and for the places of its faults.
         marked = list(parts)
         marks: dict[Any, int] = {}
-        for number, place in enumerate(layout):
+        for number, place in enumerate(places):
             # A text with this character has no template.
             marked[place] = f"\ue000{number}"
             marks[marked[place]] = number
@@ -131,16 +130,17 @@ class Templates:
         if numbers:
             for place in range(0, len(parts), 2):
                 marked[place] = _NUMBER.sub(lambda found: f"{found[1]}{next(fresh)}", parts[place])
-            marks.update((base + number, len(layout) + number) for number in range(len(numbers)))
+            marks.update((base + number, len(places) + number) for number in range(len(numbers)))
         bounds = replace(self._bounds, characters=len(text) + 32 * len(marks))
-        planned: Planned | None = _planned(recipes(jsonpath.parse('"'.join(marked), bounds).path), marks)
-        if planned is not None and len(marks) != len(_used(planned, len(marks))):
-            planned = None
+        planned = _planned(recipes(jsonpath.parse('"'.join(marked), bounds).path), marks)
+        if len(marks) != len(_used(planned, len(marks))):
+            planned = _NEVER
         self._planned[key] = planned
         return planned
 
 
 def _number(text: str) -> Any:
+    """Give the value of a number as the parser does."""
     return float(text) if "." in text or "e" in text or "E" in text else int(text)
 
 
