@@ -18,7 +18,7 @@ PROJECTS = tuple(f"{number}p" for number in range(1000, 1100))
 KEYS = ("Sample", "Operator", "Proposal Title", "Beam Energy", "Detector", "Tags", "Cruise", "Station")
 VALUES = tuple(f"run {number}" for number in range(100))
 MIMETYPES = ("text/csv", "text/plain", "image/tiff", "image/png", "application/json", "application/x-hdf5")
-FOLDERS = ("raw/", "raw/dark/", "raw/flat/", "results/", "logs/")
+FOLDERS = tuple(f"{stage}/{kind}/" for stage in "abcde" for kind in ("dark", "flat", "raw", "logs", "results"))
 
 
 def events(number: int, files: int, seed: int, event_type: str = INGEST) -> list[str]:
@@ -51,19 +51,21 @@ def _items(random: Random, number: int, files: int) -> list[dict[str, Any]]:
         {"destinationTable": "TransactionKeyValue", "key": "Comment", "value": f"made by hand, {random.random()}"},
     ]
     first = random.randrange(10**5, 10**6)
-    items += [_file(random, first + position) for position in range(files)]
+    # What is sent at once is mostly of one kind.
+    folders = random.sample(FOLDERS, 2)
+    items += [_file(random, first + position, random.choice(folders)) for position in range(files)]
     axis = {"key": "axis", "value": random.choice("xyz"), "file_id": first}
     return [*items, {"destinationTable": "FileKeyValue", **axis}]
 
 
-def _file(random: Random, file_id: int) -> dict[str, Any]:
+def _file(random: Random, file_id: int, folder: str) -> dict[str, Any]:
     # Most are small, a few are very large.
     size = random.randrange(10**8) if random.random() < 0.01 else random.randrange(10**6)
     return {
         "destinationTable": "Files",
         "_id": file_id,
         "name": f"{file_id}.dat",
-        "subdir": random.choice(FOLDERS),
+        "subdir": folder,
         "size": size,
         "mimetype": random.choice(MIMETYPES),
         "ctime": str(random.randrange(1_790_000_000, 1_800_000_000)),

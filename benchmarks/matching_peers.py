@@ -1,4 +1,4 @@
-"""Compares with other JSONPath libraries, which try one expression after the other; each in an environment of its own."""
+"""Compares with other JSONPath libraries, each in an environment of its own."""
 
 from __future__ import annotations
 

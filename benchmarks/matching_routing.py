@@ -1,7 +1,7 @@
 """A process that routes events as a worker's routing thread does, and says what it took.
 
-`python -m benchmarks.matching_routing SETTINGS EVENTS FIRST` prints one JSON object. EVENTS has an event in each line; the
-first so many are routed before those that are measured. They are stored first, which is not measured either.
+`python -m benchmarks.matching_routing SETTINGS EVENTS FIRST` prints one JSON object. EVENTS has an event in each line,
+the first so many of which are routed before those that are measured. Storing them is not measured either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures routing in the service on PostgreSQL: the start with many subscriptions, and an event's way to its deliveries."""
+"""Measures routing on PostgreSQL: the start with many subscriptions, and an event's way to its deliveries."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ class Scale:
 
 def start(scale: Scale, seed: int) -> list[Figure]:
     """Give the seconds from the start of a worker until it has routed its first event."""
-    seconds = []
+    seconds: list[float] = []
+    expressions = [one.text for one in mix(scale.subscriptions, seed)]
     with tempfile.TemporaryDirectory() as folder, PostgreSQL() as postgresql, RabbitMQ() as rabbitmq:
         for number in range(scale.rounds):
-            database = _prepared(postgresql, ["http://127.0.0.1:9/"], [one.text for one in mix(scale.subscriptions, seed)])
+            database = _prepared(postgresql, ["http://127.0.0.1:9"], expressions)
             with filling.opened(database):
                 orm.EventLog.store(events.parse(matching_events.events(1, matching_events.SMALL, seed)[0].encode()))
             worker = deployments.worker(Path(folder) / str(number), database, rabbitmq.create_vhost())

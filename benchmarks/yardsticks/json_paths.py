@@ -1,8 +1,8 @@
 """What a subscription costs with another library: `python -m benchmarks.yardsticks.json_paths NAME`, run by its Python.
 
 Standard input has one JSON object: texts of `events`, and `filters` of their items, each a list of members with their
-values as JSON. Standard output gets another: microseconds for one filter at one event, and which filters found something
-in each event.
+values as JSON. Standard output gets another: microseconds for one filter at one event, and which of them found
+something in each event.
 """
 
 from __future__ import annotations
