@@ -141,12 +141,15 @@ def _unequal(_random: Random, number: int) -> str:
 
 
 def _one_of_many(_random: Random, number: int) -> str:
-    wanted = " or ".join(f'@.value = "one {number * 17 + position}"' for position in range(17))
+    values = [f"one {number * 17 + position}" for position in range(16)]
+    wanted = " or ".join(
+        f'@.value = "{value}"' for value in [*values, VALUES[number % 100] if number < 100 else "last"]
+    )
     return f"$.data[*][?({wanted})]"
 
 
 def _in_nested_exists(_random: Random, number: int) -> str:
-    return f'$[?(@.data[*][?(@.key = "key {number}")])]'
+    return f'$[?(@.data[*][?(@.key = "{KEYS[number] if number < len(KEYS) else f"key {number}"}")])]'
 
 
 def _path_to_path(_random: Random, number: int) -> str:

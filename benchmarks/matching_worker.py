@@ -51,6 +51,7 @@ class Scale:
 def start(scale: Scale, seed: int) -> list[Figure]:
     """Give the seconds from the start of a worker until it has routed its first event."""
     seconds: list[float] = []
+    cpu: list[float] = []
     expressions = [one.text for one in mix(scale.subscriptions, seed)]
     with tempfile.TemporaryDirectory() as folder, PostgreSQL() as postgresql, RabbitMQ() as rabbitmq:
         for number in range(scale.rounds):
@@ -63,12 +64,13 @@ def start(scale: Scale, seed: int) -> list[Figure]:
                 worker.start(0)
                 worker.until(lambda url=database: not tables.unrouted(url), 120, "the first event to be routed")
                 seconds.append(time.monotonic() - began)
+                cpu.append(usage(worker).cpu)
                 worker.terminate()
             finally:
                 worker.close()
-            print(f"start: {seconds[-1]:.2f} s", file=sys.stderr)
+            print(f"start: {seconds[-1]:.2f} s, {cpu[-1]:.2f} s of CPU", file=sys.stderr)
             postgresql.drop_database(database)
-    how = "from the start of the process to the commit; Celery worker, PostgreSQL, RabbitMQ"
+    how = f"from the start of a Celery worker to the commit, on PostgreSQL; {statistics.median(cpu):.2f} s of CPU"
     text = f"start with {scale.subscriptions:,} subscriptions until the first event is routed"
     return [Figure(text, seconds, " s", how, most=5, digits=2)]
 
