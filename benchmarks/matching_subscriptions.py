@@ -142,9 +142,8 @@ def _unequal(_random: Random, number: int) -> str:
 
 def _one_of_many(_random: Random, number: int) -> str:
     values = [f"one {number * 17 + position}" for position in range(16)]
-    wanted = " or ".join(
-        f'@.value = "{value}"' for value in [*values, VALUES[number % 100] if number < 100 else "last"]
-    )
+    values.append(VALUES[number] if number < len(VALUES) else "last")
+    wanted = " or ".join(f'@.value = "{value}"' for value in values)
     return f"$.data[*][?({wanted})]"
 
 
