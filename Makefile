@@ -17,6 +17,7 @@ MADE := $(VENV)/.made-$(VERSION)
 PACKAGE := $(VENV)/.package
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
+BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
@@ -68,7 +69,7 @@ docs: $(DOCS)
 	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
 	@echo 'docs/_build/html/index.html'
 
-bench: $(TEST)
+bench: $(BENCH)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 bench-upgrade: $(TEST)
@@ -107,6 +108,11 @@ $(TEST): pyproject.toml $(MADE) | $(PACKAGE)
 	@echo 'Installing what the tests need ...'
 	@$(PIP) install "$(WHEEL)[test]"
 	@$(PIP) install "$(WHEEL)[uwsgi]" || { [ "$$CI" != true ] && echo 'uWSGI could not be built here; its tests will be skipped.'; }
+	@touch $@
+
+$(BENCH): $(TEST)
+	@echo 'Installing what the benchmarks need ...'
+	@$(PIP) install "$(WHEEL)[bench]"
 	@touch $@
 
 $(DOCS): pyproject.toml $(MADE) | $(PACKAGE)
