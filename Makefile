@@ -17,6 +17,7 @@ MADE := $(VENV)/.made-$(VERSION)
 PACKAGE := $(VENV)/.package
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
+BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
@@ -73,7 +74,7 @@ docs: $(DOCS)
 	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
 	@echo 'docs/_build/html/index.html'
 
-bench: $(TEST)
+bench: $(BENCH)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 bench-upgrade: $(TEST)
@@ -115,6 +116,11 @@ $(TEST): pyproject.toml tests/fuzz/npm/package-lock.json $(MADE) | $(PACKAGE)
 	@mkdir -p $(VENV)/npm
 	@cp tests/fuzz/npm/package*.json $(VENV)/npm
 	@npm ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --silent || { [ "$$CI" != true ] && echo 'npm could not fetch the payloads of webhooks; the tests go without them.'; }
+	@touch $@
+
+$(BENCH): $(TEST)
+	@echo 'Installing what the benchmarks need ...'
+	@$(PIP) install "$(WHEEL)[bench]"
 	@touch $@
 
 $(DOCS): pyproject.toml $(MADE) | $(PACKAGE)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from .figures import Figure, table
 
 #: What can be measured, in this order.
-NAMES = ("releases", "intake", "delivering", "latency", "fairness", "backlog")
+NAMES = ("releases", "intake", "delivering", "latency", "fairness", "backlog", "matching")
 
 
 def main() -> None:

@@ -101,6 +101,7 @@ class Installation:
     ) -> None:
         self.release = release
         self.port = free_port()
+        self.database = database
         self.keep_alive = not uwsgi
         self._folder = folder
         self._config = write_config(

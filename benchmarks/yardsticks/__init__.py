@@ -1,1 +1,1 @@
-"""What our delivery is measured against: the plain way to do it, and the limit of what can be done."""
+"""What ours is measured against: the plain way to do it, the limit of what can be done, other libraries."""
