@@ -13,9 +13,9 @@ import peewee
 from .. import failpoints
 from ..events import Event
 from .base import BaseModel
-from .database import DB, claim, clock, locking, now, one_statement, repeated, transaction
+from .database import DB, clock, dialect, locking, now, one_statement, repeated, transaction
 from .insertion import Insertion
-from .statements import run
+from .statements import keys, marks, rows, run
 
 #: Columns that only storing and routing use.
 _INTERNAL = frozenset(("route_at", "lease", "starts", "identity", "origin"))
@@ -169,7 +169,7 @@ class EventLog(BaseModel):
 
         What a worker had that was lost is left out.
         """
-        return cls._claim(cls.starts == 0, limit, lease)
+        return cls._claim("starts = 0", limit, lease)
 
     @classmethod
     def claim_lost(cls, lease: float, below: int | None = None) -> EventLog | None:
@@ -177,15 +177,30 @@ class EventLog(BaseModel):
         # Looked at first, because hardly ever is there any, and an event that has come waits meanwhile.
         if not run("SELECT 1 FROM eventlog WHERE starts > 0 AND route_at IS NOT NULL LIMIT 1").fetchone():
             return None
-        lost = cls.starts > 0 if below is None else (cls.starts > 0) & (cls.starts < below)
-        claimed = cls._claim(lost, 1, lease)
+        claimed = cls._claim("starts > 0" if below is None else f"starts > 0 AND starts < {below:d}", 1, lease)
         return claimed[0] if claimed else None
 
     @classmethod
-    def _claim(cls, which: peewee.Expression, limit: int, lease: float) -> list[EventLog]:
-        at = now()
-        values = {"lease": uuid4(), "route_at": at + timedelta(seconds=lease)}
-        return claim(cls, which & (cls.route_at <= at), cls.route_at, limit, values, cls.starts)
+    @repeated
+    def _claim(cls, which: str, limit: int, lease: float) -> list[EventLog]:
+        """Claim events that are due, in one short transaction; ``starts`` is what it was before."""
+        at, token = now(), uuid4()
+        wanted = f"FROM eventlog WHERE {which} AND route_at <= ?"
+        if dialect().look_first and not run(f"SELECT 1 {wanted} LIMIT 1", (at,)).fetchone():
+            return []
+        columns = (cls.uuid, cls.jsondata, cls.created, cls.starts)
+        names = ", ".join(field.column_name for field in columns)
+        with transaction():
+            found = run(f"SELECT {names} {wanted} ORDER BY route_at LIMIT ? {dialect().skip_locked}", (at, limit))
+            claimed = [
+                cls(uuid=uuid, jsondata=text, created=created, starts=starts, lease=token)
+                for uuid, text, created, starts in rows(found, columns)
+            ]
+            if claimed:
+                mine = keys(cls.uuid, (event.uuid for event in claimed))
+                leased = "UPDATE eventlog SET route_at = ?, lease = ?, starts = starts + 1 WHERE uuid IN"
+                run(f"{leased} ({marks(mine)})", (at + timedelta(seconds=lease), *keys(cls.lease, [token]), *mine))
+        return claimed
 
     @repeated
     def renew(self, lease: float) -> bool:
@@ -197,8 +212,12 @@ class EventLog(BaseModel):
     def finish_routing(self, revision: int) -> bool:
         """Mark a claimed event routed, inside the caller's transaction; False if somebody else has it by now."""
         cls = type(self)
-        written = cls.update(routed=clock(), route_at=None, lease=None, starts=0, revision=revision)
-        return bool(written.where(self._held()).execute())
+        written = run(
+            f"UPDATE eventlog SET routed = {dialect().clock}, route_at = NULL, lease = NULL, starts = 0, revision = ?"  # noqa: S608 - the clock is ours
+            " WHERE uuid = ? AND lease = ? AND route_at IS NOT NULL",
+            (revision, *keys(cls.uuid, [self.uuid]), *keys(cls.lease, [self.lease])),
+        )
+        return bool(written.rowcount)
 
     @repeated
     def park(self, reason: str) -> bool:
