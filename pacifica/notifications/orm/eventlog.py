@@ -125,7 +125,7 @@ class EventLog(BaseModel):
         If one is, it gives nothing, and those that are stored by now are found by ``_store``, which takes them for its
         own: they have the uuids that were chosen for them.
         """
-        if DB.in_transaction():
+        if not events or DB.in_transaction():
             return {}
         with one_statement():
             new = _insert(events) == len(events)
