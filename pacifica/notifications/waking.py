@@ -31,8 +31,8 @@ WORKER_COMMAND = "celery -A pacifica.notifications.tasks worker"
 _PAUSE = 0.05
 #: Seconds for which a worker that was not seen is not looked for again.
 _UNSEEN = 1.0
-#: Seconds after which a wake-up that nobody took is worthless.
-_WORTHLESS = 30
+#: How a wake-up is sent: once, not kept on a disk, and worthless when nobody took it within these seconds.
+_LOSSY = {"retry": False, "delivery_mode": "transient", "expires": 30, "expiration": 30}
 
 
 def celery_settings() -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Waker:
                 return
             self._seen_until = time.monotonic() + STALE
         while self._tasks:
-            celery().send_task(self._tasks.pop(), retry=False, expires=_WORTHLESS, expiration=_WORTHLESS)
+            celery().send_task(self._tasks.pop(), **_LOSSY)
         if self._away:
             LOG.info("broker.back")
         self._away = False

@@ -85,7 +85,7 @@ class Door:
             environ[TRIED] = error
             return self._behind(environ, start_response)
         own = {"Date": httputil.HTTPDate(), "Content-Length": str(len(answer))}
-        if self._mounted.log.wanted:
+        if self._logged:
             self._log(environ, own)
         start_response("200 OK", [(name, own.get(name, value)) for name, value in self._headers])
         return [answer]
@@ -112,6 +112,11 @@ class Door:
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = ""
         return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.output()]
+
+    @cached_property
+    def _logged(self) -> bool:
+        """Whether the access log goes anywhere, found out with the first event too."""
+        return self._mounted.log.wanted
 
     def _config(self) -> dict[str, Any]:
         """Give what CherryPy would find out about ``/receive`` for each request."""
