@@ -215,10 +215,10 @@ def test_shapes_go_with_their_last_expression() -> None:
         "$", "$.a.b", "$..k", "$..*", '$..[?(@.k = "x")]', "$.a[0:2].b", "$[?(@.a > 1)]", "$[?(@.a > 1 and @.b < 2)]",
         '$[?(@.t = "x")].data[*][?(@.k = "y" and @.v != 3)]', '$.data[*][?(@.k = "y" or @.v > 3)].z', "$.a[::0]",
     ]  # fmt: skip
-    for number in range(300):
+    for number in range(60):
         made.add(number, texts[number % len(texts)])
         made.add((number, "own"), f'$.data[*][?(@.k{number} = "x{number}" and @.v > {number})]')
-    for number in range(300):
+    for number in range(60):
         made.remove(number)
         made.remove((number, "own"))
 
@@ -262,7 +262,7 @@ def test_readers_see_the_old_or_the_new_state() -> None:
     for reader in readers:
         reader.start()
     chance = random.Random(5)
-    for number in range(3000):
+    for number in range(300):
         made.add("swapped", swaps[number % len(swaps)])
         made.add(
             ("other", number % 50), f'$.data[*][?(@.k = "x{chance.randrange(9)}" and @.v{number % 40} > {number})]'

@@ -32,6 +32,7 @@ EXPRESSIONS = [
     "$.data[*][?(@.a[*] != 1)]", "$.data[*][?(not @.a[*] = 1)]", "$.data[*][?(@.a[*][?(@.b = 1 and @ = 1)])]",
     "$.data[*][?(@.a[*][?(@.b = 2)].b)]", "$.data[*][?(@..b = 2)]", "$.data[0:1][?(@.a = 1)]", "$.data[::-1]",
     "$.data[-1:][?(@.a)]", "$.data[1:-5:-1].a", "$.data[0,*].a", "$.data.*.a", "$.data[?(@[0].a = 1)]",
+    "$.a.x..[?(not @.b = 1)]", "$.a.x[?(not @.b),?(@.b = 1),*]",
     # Both.
     "$[?(@.a = 1)].data[*][?(@.a = 1)]", "$[?(@.a = 2)].data[*][?(@.a = 1)]", "$[?(@.a = 1 and @.b = 2)].data[*].a",
     "$[?(@.a > 0)].data[*][?(@.a = 1)]", "$[?(not @.b)].data[*][?(@.a = 1)]", "$[?(@.a)].data[*][?(@.b > 1)]",
@@ -61,7 +62,7 @@ def events() -> list[Any]:
         {"data": 1},
         {"a": float("nan")},
     ]
-    for a, b in product(VALUES, VALUES):
+    for a, b in chance.sample(list(product(VALUES, VALUES)), 60):
         items = [{key: chance.choice(VALUES) for key in "ab" if chance.random() < 0.8} for _ in range(3)]
         data: Any = [item if chance.random() < 0.8 else chance.choice(VALUES) for item in items]
         if chance.random() < 0.2:
@@ -97,7 +98,7 @@ def test_who_leaves_takes_nothing_along_and_leaves_nothing_behind() -> None:
     present = set(EXPRESSIONS)
     tried = events()
 
-    for _ in range(150):
+    for _ in range(40):
         for text in chance.sample(EXPRESSIONS, 12):
             if text in present:
                 made.remove(text)
@@ -113,15 +114,15 @@ def test_who_leaves_takes_nothing_along_and_leaves_nothing_behind() -> None:
 def test_thousands_that_differ_in_a_literal_are_told_apart(shape: str) -> None:
     """Each of them matches by its own literal, beyond the size of one block too."""
     made, alone = Index(), {}
-    for number in range(2500):
+    for number in range(1300):
         text = f"$.data[*][?({shape.format(number, number + 7)})]"
         made.add(number, text)
         alone[number] = jsonpath.parse(text)
-    for number in range(0, 2500, 3):
+    for number in range(0, 1300, 3):
         made.remove(number)
         del alone[number]
 
-    for values in ([700], [0.5, 2499], ["x"], [True], [], [10**30], [float("nan")], [12, 13, None]):
+    for values in ([700], [0.5, 1299], ["x"], [True], [], [10**30], [float("nan")], [12, 13, None]):
         event = {"data": [{"k": value} for value in values] + [{}, 5]}
         expected = [number for number, expression in alone.items() if jsonpath.find(expression, event)]
         assert sorted(made.match(event)) == expected  # type: ignore[type-var]
@@ -144,14 +145,14 @@ def test_thousands_that_look_for_one_value_each_find_it() -> None:
 def test_thousands_of_shapes_do_not_disturb_one_another() -> None:
     """Expressions that name other members each find what is theirs, however many members there are."""
     made = Index()
-    for number in range(400):
+    for number in range(40):
         made.add(number, f'$[?(@.t = "t")].data[*][?(@.k{number} = "x" and @.all = 1)]')
         made.add((number, "limit"), f"$.data[*][?(@.k{number} > 5)]")
         made.add((number, "root"), f"$[?(@.k{number} = @.t)]")
         made.add((number, "deep"), f"$..k{number}.z")
 
-    event = {"t": "t", "k7": "t", "data": [{"k3": "x", "all": 1}, {"k4": "x", "all": 2}, {"k399": 6, "k5": {"z": 0}}]}
-    assert set(made.match(event)) == {3, (399, "limit"), (7, "root"), (5, "deep")}
+    event = {"t": "t", "k7": "t", "data": [{"k3": "x", "all": 1}, {"k4": "x", "all": 2}, {"k39": 6, "k5": {"z": 0}}]}
+    assert set(made.match(event)) == {3, (39, "limit"), (7, "root"), (5, "deep")}
 
 
 @pytest.mark.parametrize(

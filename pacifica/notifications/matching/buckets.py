@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import OverBudget
 from .masks import Block, Decision
-
-if TYPE_CHECKING:
-    from .run import Run
+from .run import Keys, Run
 
 #: Subscriptions of a block: its masks take up to half this number of bits for each of them.
 _SIZE = 1024
@@ -100,7 +98,14 @@ class Bucket:
                 if mask := self.decide(item, run.event, block):
                     masks[block] = before | mask
             except OverBudget as error:
-                run.fail(block, error)
+                run.fail(block.keys, error)
+
+
+def keys_of(hit: Any) -> Iterable[Any]:
+    """Give the keys of what stands in a table: a key, ``Keys``, or a bucket."""
+    if isinstance(hit, Keys):
+        return hit
+    return [member.key for member in hit.members] if isinstance(hit, Bucket | Limits) else (hit,)
 
 
 class Limits:

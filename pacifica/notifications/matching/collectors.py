@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ..errors import OverBudget
 from ..jsonpath.syntax import And, Comparison, Key, Path
 from .alternatives import Way, way_of
-from .buckets import Bucket, Limits, Member
+from .buckets import Bucket, Limits, Member, keys_of
 from .loops import Field, Loop
 from .masks import TRUTH, Decision, condition
 from .recipes import Asked
@@ -99,12 +99,12 @@ class Collector:
         ]
         if self.asked.checks:
             lines.append("try:")
-            names |= {"truth": TRUTH, "OverBudget": OverBudget}
+            names |= {"truth": TRUTH, "OverBudget": OverBudget, "keys_of": keys_of}
         for number, check in enumerate(self.asked.checks):
             names[f"check_{number}"] = condition(check, iter(()))
             lines.append(f"    if not check_{number}(item, run.event, truth): return")
         if self.asked.checks:
-            lines += ["except OverBudget as error: return run.fail(hit, error)"]
+            lines += ["except OverBudget as error: return run.fail(keys_of(hit), error)"]
         lines += self._found(names)
         return ["def collect(item, run):", *indented(lines)], names
 

@@ -140,7 +140,7 @@ class Index:
             found = list(dict.fromkeys(found))
         if not self._outside and not run.failures:
             return found, _NONE
-        failed = run.failed()
+        failed: dict[Hashable, Exception] = dict(run.failures)
         found = [key for key in found if key not in failed]
         size = cache(partial(jsonpath.size_of, event))
         for key, outside in list(self._outside.items()):

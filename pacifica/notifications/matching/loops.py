@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..jsonpath.syntax import Child, Key, Slice
 from ..jsonpath.values import COMPARE
 from .alternatives import BELOW, EACH, SELF_AND_BELOW, Walk, Way
 from .masks import sliced_once, walk_of
+from .run import Run
 from .source import compiled, followed, indented, looked_up
-
-if TYPE_CHECKING:
-    from .collectors import Collector
-    from .run import Run
 
 AnyGuard = TypeVar("AnyGuard", "Guard", "LimitGuard")
 
 #: So many guards are asked one after the other; beyond, an item's own members say which guards to ask.
 _UNROLLED = 8
+
+
+class Collects(Protocol):
+    """Whatever is handed items."""
+
+    def collect(self, item: Any, run: Run, /) -> None:
+        """Look at an item, and note in the run what was found."""
 
 
 class Several:
@@ -156,7 +160,7 @@ class Loop:
             return _size(self.present.get(stand))
         return self.crowds.get(stand, 0)
 
-    def want(self, way: Way, value: Any, collector: Collector) -> None:
+    def want(self, way: Way, value: Any, collector: Collects) -> None:
         """Hand items that have a value at the end of a way to a collector."""
         guard = self.guards.get(way)
         if guard is None:
@@ -164,7 +168,7 @@ class Loop:
             self.version += 1
         guard.values[value] = _with(guard.values.get(value), collector)
 
-    def unwant(self, way: Way, value: Any, collector: Collector) -> None:
+    def unwant(self, way: Way, value: Any, collector: Collects) -> None:
         """Take back what ``want`` did."""
         guard = self.guards[way]
         group = _without(guard.values[value], collector)
@@ -177,7 +181,7 @@ class Loop:
             self.crowds.pop(way, None)
             self.version += 1
 
-    def loosen(self, way: Way, operator: str, limit: Any, collector: Collector) -> None:
+    def loosen(self, way: Way, operator: str, limit: Any, collector: Collects) -> None:
         """Hand items that have a number which passes a limit to a collector."""
         guard = self.limits.get((way, operator))
         if guard is None:
@@ -188,7 +192,7 @@ class Loop:
         if not holds(guard.group, collector):
             guard.group = _with(guard.group, collector)
 
-    def unlimit(self, way: Way, operator: str, collector: Collector) -> None:
+    def unlimit(self, way: Way, operator: str, collector: Collects) -> None:
         """Hand a collector nothing more for its limits."""
         guard = self.limits[way, operator]
         group = _without(guard.group, collector)
@@ -198,7 +202,7 @@ class Loop:
         else:
             guard.group = group
 
-    def need(self, key: str | None, collector: Collector) -> None:
+    def need(self, key: str | None, collector: Collects) -> None:
         """Hand items that have a member to a collector; None: all items."""
         if key is None:
             self.always = _with(self.always, collector)
@@ -206,7 +210,7 @@ class Loop:
             self.present[key] = _with(self.present.get(key), collector)
         self.version += 1
 
-    def unneed(self, key: str | None, collector: Collector) -> None:
+    def unneed(self, key: str | None, collector: Collects) -> None:
         """Take back what ``need`` did."""
         if key is None:
             self.always = _without(self.always, collector)
@@ -249,6 +253,8 @@ class Loop:
             names["always"] = always
             rest.append("always.collect(item, run)")
         start = ["def loop(event, run):", *indented(followed(self.way, "event", "base"))]
+        if self.way:
+            start.append("    if base is MISSING: return")
         return start + indented(_walked(self.walk, body, rest, names)), names
 
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from .buckets import Bucket, Limits
 from .masks import Block
-
-if TYPE_CHECKING:
-    from .loops import Loop
-    from .signatures import Token
 
 
 class Keys(dict[Any, None]):
@@ -19,13 +14,18 @@ class Keys(dict[Any, None]):
     __slots__ = ()
 
 
-def keys_of(hit: Any) -> Iterable[Any]:
-    """Give the keys of what stands in a table (a key, ``Keys``, a bucket), or of a block."""
-    if isinstance(hit, Keys):
-        return hit
-    if isinstance(hit, Block):
-        return hit.keys
-    return [member.key for member in hit.members] if isinstance(hit, Bucket | Limits) else (hit,)
+class Walks(Protocol):
+    """A loop over items."""
+
+    def run(self, run: Run, /) -> None:
+        """Walk to the items of the event."""
+
+
+class Passes(Protocol):
+    """Limits for a number."""
+
+    def passed(self, number: Any, /) -> Iterable[Any]:
+        """Give the keys of those whose limit it passes."""
 
 
 class Run:
@@ -36,29 +36,22 @@ class Run:
     def __init__(self, event: Any) -> None:
         """Start with nothing found."""
         self.event = event
-        #: Who failed, by their identity, and of what.
-        self.failures: dict[int, tuple[Any, Exception]] = {}
+        #: The keys that failed, with what each failed of.
+        self.failures: dict[Any, Exception] = {}
         #: What was found in tables, by its identity: a key, or ``Keys``.
         self.found: dict[int, Any] = {}
         #: By shape of the conditions on the event: the token of the literals that this event has there.
-        self.tokens: dict[Any, Token] = {}
+        self.tokens: dict[Any, Any] = {}
         #: The loops that have something to ask of this event.
-        self.loops: dict[Loop, None] = {}
+        self.loops: dict[Walks, None] = {}
         #: The subscriptions of a block that were found so far.
         self.masks: dict[Block, int] = {}
         #: The number that passes the most limits so far.
-        self.numbers: dict[Limits, Any] = {}
+        self.numbers: dict[Passes, Any] = {}
 
-    def fail(self, hit: Any, error: Exception) -> None:
-        """Note that nothing can be said of what stands in a table, or of a block."""
-        self.failures[id(hit)] = hit, error
-
-    def failed(self) -> dict[Any, Exception]:
-        """Give the keys that failed, with what each failed of."""
-        failed: dict[Any, Exception] = {}
-        for hit, error in self.failures.values():
-            failed.update(dict.fromkeys(keys_of(hit), error))
-        return failed
+    def fail(self, keys: Iterable[Any], error: Exception) -> None:
+        """Note that nothing can be said of some keys."""
+        self.failures.update(dict.fromkeys(keys, error))
 
     def keys(self) -> list[Any]:
         """Give all keys that were found; one that was entered several times may come several times."""

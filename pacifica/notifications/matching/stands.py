@@ -7,18 +7,23 @@ will do, or a member that an object must have; a collector that asks for none of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from .alternatives import Way
-from .loops import holds
-
-if TYPE_CHECKING:
-    from .collectors import Collector
+from .loops import Collects, Loop, holds
+from .recipes import Asked
 
 #: So many collectors may stand behind one guard before another guard is preferred.
 _CROWDED = 16
 #: Entries that differ in so few values at every place are told apart better by their limits.
 _ALIKE = 4
+
+
+class Stands(Collects, Protocol):
+    """A collector, as far as it matters here."""
+
+    asked: Asked
+    loop: Loop
 
 
 class Stand(Protocol):
@@ -40,7 +45,7 @@ class Stand(Protocol):
 class ByValue:
     """Behind a guard for the value at one place of the entries."""
 
-    def __init__(self, collector: Collector, place: int) -> None:
+    def __init__(self, collector: Stands, place: int) -> None:
         """Choose the place."""
         self.name = ("value", place)
         self._collector, self._loop = collector, collector.loop
@@ -80,7 +85,7 @@ class ByValue:
 class ByLimit:
     """Behind the loosest of the limits."""
 
-    def __init__(self, collector: Collector, way: Way, operator: str) -> None:
+    def __init__(self, collector: Stands, way: Way, operator: str) -> None:
         """Take the way to the number that is compared, and how."""
         self.name = ("limit", None)
         self._collector, self._loop, self._way, self._operator = collector, collector.loop, way, operator
@@ -101,7 +106,7 @@ class ByLimit:
 class ByMember:
     """Behind a member that an object must have; None: nowhere, every item is handed on."""
 
-    def __init__(self, collector: Collector, key: str | None) -> None:
+    def __init__(self, collector: Stands, key: str | None) -> None:
         """Choose the member."""
         self.name = ("member", key)
         self._collector, self._loop, self._key = collector, collector.loop, key
@@ -120,7 +125,7 @@ class ByMember:
         """Limits do not matter here."""
 
 
-def best(collector: Collector, limit: tuple[Way, str] | None, entries: Iterable[tuple[Any, ...]]) -> Stand:
+def best(collector: Stands, limit: tuple[Way, str] | None, entries: Iterable[tuple[Any, ...]]) -> Stand:
     """Choose where a collector stands, by the entries it has so far."""
     loop, ways = collector.loop, collector.asked.equal
     entries = list(entries)
