@@ -225,7 +225,7 @@ class Delivery:
     #: worker (``ulimit -n``) has to be some 100 above twice this number.
     in_flight: int = setting(200, _number(int, 1, 1000))
     #: Deliveries that a worker claims at once.
-    batch: int = setting(100, _number(int, 1, 1000))
+    batch: int = setting(200, _number(int, 1, 1000))
     #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.
     lease: float = setting(15.0, _number(float, 1, 3600))
     #: File with the certificates of the authorities that targets on https are checked against (PEM).

@@ -68,7 +68,9 @@ class Outcome(NamedTuple):
     @property
     def counts_for_target(self) -> bool:
         """Whether it says something about the target as a whole, not only about what this subscription sent there."""
-        return self.failure in _OF_THE_TARGET or self.status in BUSY
+        if self.status is not None:
+            return self.status in BUSY
+        return self.failure in _OF_THE_TARGET
 
     @property
     def unsent(self) -> bool:

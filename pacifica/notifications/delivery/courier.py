@@ -83,9 +83,11 @@ class Courier:
             # First, because what could not be written while the database was away has no lease left to protect it.
             self._step()
             busy = bool(self._sent or self._results or self._questions.waiting)
-            if self._woken or not busy:
+            if self._woken:
                 self._woken = False
                 self._lanes.wake()
+            elif not busy:
+                self._lanes.look_again()
             room, now = self._room(), time.monotonic()
             # Few at a time are not worth a look at the database, unless it is some time since the last.
             if room > 0 and (not busy or now >= look_at or (room >= self._worth() and self._lanes.due())):
@@ -116,10 +118,6 @@ class Courier:
 
     def _step(self) -> None:
         """Hear what has come in, write it down, and keep what is still in hand."""
-        if self._starting:
-            # All that was claimed at once: each by itself would be looked at by curl one by one as well.
-            self._target.start(self._starting)
-            self._starting = []
         if self._sent or self._questions.waiting:
             self._loop.wait(_WRITE if self._results else _LOOK)
         self._questions.hear()
@@ -128,7 +126,10 @@ class Courier:
             failpoints.hit("answered" if ended else "sent")
             for key, outcome in ended:
                 self._attempted(self._sent.pop(key), outcome)
-        self._questions.heed()
+        try:
+            self._questions.heed()
+        finally:
+            self._start()
         if self._results.ripe() or not self._sent:
             self._settle()
         self._renew()
@@ -143,8 +144,9 @@ class Courier:
         return min(delivery.batch, delivery.in_flight - len(self._sent), _QUESTIONS * delivery.in_flight - asked)
 
     def _worth(self) -> int:
-        """Count what there has to be room for to make a claim worth it."""
-        return min(self._settings.delivery.batch, self._settings.delivery.in_flight // 4)
+        """Count what there has to be room for to make a claim worth it: half of what slow targets leave."""
+        delivery = self._settings.delivery
+        return min(delivery.batch, max(1, (delivery.in_flight - self._lanes.slow) // 2))
 
     def _claim(self, room: int) -> int:
         """Claim what is due, at most ``room``, and send each on its way."""
@@ -163,7 +165,10 @@ class Courier:
             ]
             if len(works) == 1 and works[0].delivery.starts:
                 self._lost, self._lost_since = works[0], time.monotonic()
-            self._questions.ask([work for work in works if self._wanted(work)])
+            try:
+                self._questions.ask([work for work in works if self._wanted(work)])
+            finally:
+                self._start()
         return len(claimed)
 
     def _due(self, room: int) -> Sequence[orm.Claimed]:
@@ -237,7 +242,7 @@ class Courier:
         return (work.waited or unknown) and not work.delivery.starts and self._lanes.full(place)
 
     def _send(self, work: Work) -> None:
-        """Let it be sent with the next step."""
+        """Let it be sent with what else was claimed, or heard of, at the same time."""
         delivery, subscriber = work.delivery, work.subscriber
         failpoints.hit("sending", work.event.key)
         try:
@@ -266,14 +271,24 @@ class Courier:
         self._sent[key] = work
         self._lanes.sent(delivery.lane, subscriber.place)
 
+    def _start(self) -> None:
+        """Send what waits for it: one by one, curl would look at each of them by itself.
+
+        At the end of what made it wait, also if that fails: with each second a lease would have a second less.
+        """
+        if self._starting:
+            starting, self._starting = self._starting, []
+            self._target.start(starting)
+
     def _attempted(self, work: Work, outcome: Outcome) -> None:
         """Decide what an attempt came to."""
         self._lanes.ended(work.delivery.lane, work.subscriber.place, outcome)
-        at_once = self._settings.delivery.disable_after == 0
-        delay = None if at_once else self._delay(work, outcome)
         if outcome.delivered:
             self._note(work, State.DELIVERED, outcome.reason, outcome=outcome)
-        elif delay is not None:
+            return
+        at_once = self._settings.delivery.disable_after == 0
+        delay = None if at_once else self._delay(work, outcome)
+        if delay is not None:
             self._note(work, State.PENDING, outcome.reason, delay=delay, outcome=outcome)
         else:
             disable = of_the_target(outcome) if at_once or outcome.permanent else ""

@@ -117,10 +117,20 @@ class Lanes:
 
     def wake(self) -> None:
         """Look at what is due in any lane, and at the targets that fail, with the next claim."""
-        self._page_at = self._look_at = 0.0
+        self._look_at = 0.0
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look at what is due in any lane with the next claim."""
+        self._page_at = 0.0
         if len(self._waiting) <= _FEW:
             for lane in self._waiting.values():
                 lane.quiet_until = 0.0
+
+    @property
+    def slow(self) -> int:
+        """Count the attempts in flight to targets whose last answer was not quick, or which have not answered yet."""
+        return self._not_quick
 
     def due(self) -> bool:
         """Tell whether a claim is worth it: there is room in a lane that waits, or it is time to look at them all."""
@@ -208,8 +218,9 @@ class Lanes:
         """Note what came of an attempt."""
         found = self._place(place)
         found.looking = False
-        slow = outcome.counts_for_target or outcome.seconds > _SLOW
-        found.failures = found.failures + 1 if outcome.counts_for_target else 0
+        failed = outcome.counts_for_target
+        slow = failed or outcome.seconds > _SLOW
+        found.failures = found.failures + 1 if failed else 0
         if outcome.retry_after or 0 < self._delivery.breaker_failures <= found.failures:
             found.held, found.failures = True, 0
             self._held.append(found)
@@ -234,17 +245,15 @@ class Lanes:
         if now < self._look_at:
             return
         self._look_at = now + _LOOK
-        at, troubled = orm.TargetState.troubled()
+        troubled = orm.TargetState.troubled()
         for name, place in list(self._places.items()):
             if name not in troubled:
                 place.shut_until, place.half_open = 0.0, False
                 if not (place.in_flight or place.held) and len(self._places) > _REMEMBERED:
                     del self._places[name]
-        for name, state in troubled.items():
+        for name, (left, half_open) in troubled.items():
             place = self._place(name)
-            left = (state.open_until - at).total_seconds() if state.open_until else 0.0
-            place.shut_until = now + max(0.0, left)
-            place.half_open = state.opened > 0
+            place.shut_until, place.half_open = now + left, half_open
 
     def _free(self, lane: str) -> int:
         """Count what may be claimed from a lane; where its target is not known yet, one."""

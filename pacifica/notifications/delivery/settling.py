@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 #: A subscription is not disabled for fewer failures in a row than this, however long ago the first was.
 FEWEST_FAILURES = 10
 #: Results that are written at once, and seconds that one waits for others.
-_MANY, _WAIT = 50, 0.02
+_MANY, _WAIT = 200, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,12 @@ class Results:
         delivery = self._settings.delivery
         for result in results:
             place, outcome = result.work.subscriber.place, result.settlement.outcome
-            if outcome is None or not place or outcome.unsent:
+            if outcome is None or not place:
                 continue
             if not outcome.counts_for_target:
-                failed.pop(place, None)
-                answered.add(place)
+                if not outcome.unsent:
+                    failed.pop(place, None)
+                    answered.add(place)
                 continue
             failed[place] = failed.get(place, 0) + 1
             if outcome.retry_after is not None:

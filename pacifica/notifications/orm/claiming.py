@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,15 +53,16 @@ def claim_page(
     if without:
         left_out = list(without)[:LEFT_OUT]
         where, parameters = f"{where} AND lane NOT IN ({marks(left_out)})", [*parameters, *left_out]
-    # Before the look: what becomes due behind it is found by the next.
-    at = now()
+    began = time.monotonic()
     seen, claimed = _claim_page(where, [*parameters, limit], choice, lease)
+    # The time before the look: what becomes due behind it is found by the next.
+    seen_until = seen[-1].due if seen else now() - timedelta(seconds=time.monotonic() - began)
     taken = {row.key for row in claimed}
     left: dict[str, datetime] = {}
     for row in seen:
         if row.key not in taken:
             left.setdefault(row.lane, row.due)
-    return Page(claimed, left, seen[-1].due if seen else at, len(seen) < limit)
+    return Page(claimed, left, seen_until, len(seen) < limit)
 
 
 @repeated
@@ -71,7 +73,7 @@ def _claim_page(
     if _in_vain(where, parameters):
         return [], []
     with transaction():
-        seen = _locked(where, parameters)
+        seen = _locked(where, parameters, _token())
         if not seen:
             return [], []
         chosen = choice([row.lane for row in seen])
@@ -85,23 +87,28 @@ def claim_lanes(wanted: Mapping[str, tuple[int, datetime | None]], lease: float)
     They are given in the order in which they became due. What a worker had that was lost is left out.
     """
     if dialect().at_once:
-        # A LATERAL part is run for each lane with the numbers of that lane.
+        # A LATERAL part is run for each lane with the numbers of that lane. Lane and time are compared as pairs, and
+        # ordered by, so that the index on both is used whatever the plan's guess: by the index on time alone, a lane
+        # with few rows would be looked for among all that is due.
         values = ", ".join(["(?, ?::bigint, ?::timestamp)"] * len(wanted))
-        due = f"lane = wanted.name AND {_due_in('', None)[0]}"
+        due = (
+            f"(lane, next_attempt_at) <= (wanted.name, {_moment()})"
+            " AND (lane, next_attempt_at) >= (wanted.name, coalesce(wanted.since, '-infinity'))"
+        )
+        # The last LIMIT cuts nothing off: it tells the planner how few these are.
         found = (
             f"SELECT uuid, next_attempt_at FROM (VALUES {values}) AS wanted(name, most, since)"  # noqa: S608 - of our own words
             " CROSS JOIN LATERAL (SELECT uuid, next_attempt_at FROM eventlogmatch"
-            f" WHERE {due} AND next_attempt_at >= coalesce(wanted.since, '-infinity')"
-            " ORDER BY next_attempt_at LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due"
+            f" WHERE starts = 0 AND next_attempt_at IS NOT NULL AND {due}"
+            " ORDER BY lane, next_attempt_at LIMIT wanted.most FOR UPDATE SKIP LOCKED) AS due LIMIT ?"
         )
-        return _claim_at_once(
-            found, [part for name, (most, since) in wanted.items() for part in (name, most, since)], lease
-        )
+        named = [part for name, (most, after) in wanted.items() for part in (name, most, after)]
+        return _claim_at_once(found, [*named, sum(most for most, _after in wanted.values())], lease)
     with transaction():
-        rows: list[Claimed] = []
+        rows, token = list[Claimed](), _token()
         for lane, (limit, since) in wanted.items():
             where, parameters = _due_in("lane = ? AND ", since)
-            rows += _locked(where, [lane, *parameters, limit])
+            rows += _locked(where, [lane, *parameters, limit], token)
         return _lease(sorted(rows, key=_DUE), lease)
 
 
@@ -160,7 +167,7 @@ def _claim(where: str, parameters: Sequence[object], lease: float) -> list[Claim
     if _in_vain(where, parameters):
         return []
     with transaction():
-        return _lease(_locked(where, parameters), lease)
+        return _lease(_locked(where, parameters, _token()), lease)
 
 
 def _in_vain(where: str, parameters: Sequence[object]) -> bool:
@@ -175,14 +182,16 @@ def _nothing(where: str, parameters: Sequence[object]) -> bool:
 def _claim_at_once(found: str, parameters: Sequence[object], lease: float) -> list[Claimed]:
     """Claim what a query gives, and locks, in one statement, which is a transaction of its own.
 
-    MATERIALIZED, so that the query is run once whatever the plan: a second time it would lock other rows.
+    MATERIALIZED, so that the query is run once whatever the plan: a second time it would lock other rows. The array
+    has the rows found by their key: for a join alone the planner likes to read all of a table that is not large.
     """
-    token = str(uuid4())
+    token = _token()
     cursor = run(
         f"WITH found AS MATERIALIZED ({found}), clock AS MATERIALIZED (SELECT {dialect().clock} AS at)"  # noqa: S608 - of our own words
         " UPDATE eventlogmatch AS claimed SET lease = ?, starts = starts + 1,"
         " next_attempt_at = clock.at + make_interval(secs => ?)"
-        " FROM found CROSS JOIN clock WHERE claimed.uuid = found.uuid"
+        " FROM found CROSS JOIN clock"
+        " WHERE claimed.uuid = found.uuid AND claimed.uuid = ANY(ARRAY(SELECT uuid FROM found))"
         " RETURNING claimed.uuid::text, event_log_id::text, event_match_id::text, lane, attempts, attempts_before,"
         " replay, created, starts - 1, found.next_attempt_at, reopened, clock.at",
         [*parameters, token, lease],
@@ -190,8 +199,15 @@ def _claim_at_once(found: str, parameters: Sequence[object], lease: float) -> li
     return sorted((Claimed._make((*row, token)) for row in cursor.fetchall()), key=_DUE)
 
 
-def _locked(where: str, parameters: Sequence[object], lock: str | None = None) -> list[Claimed]:
-    """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most."""
+def _token() -> str:
+    return str(uuid4())
+
+
+def _locked(where: str, parameters: Sequence[object], token: str, lock: str | None = None) -> list[Claimed]:
+    """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most.
+
+    They are given with the lease that will be theirs if they are claimed.
+    """
     ours = dialect()
     uuids = ", ".join(map(ours.written, ("uuid", "event_log_id", "event_match_id")))
     cursor = run(
@@ -199,21 +215,22 @@ def _locked(where: str, parameters: Sequence[object], lock: str | None = None) -
         f" ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
         parameters,
     )
-    moment = ours.moment
-    return [Claimed._make((*row[:7], moment(row[7]), row[8], *map(moment, row[9:]), "")) for row in cursor.fetchall()]
+    rows, moment = cursor.fetchall(), ours.moment
+    if ours.times_are_texts:
+        rows = [(*row[:7], moment(row[7]), row[8], *map(moment, row[9:])) for row in rows]
+    return [Claimed._make((*row, token)) for row in rows]
 
 
-def _lease(rows: Sequence[Claimed], lease: float) -> list[Claimed]:
-    """Write a new lease into rows that are locked."""
-    if not rows:
-        return []
-    token, uuids = str(uuid4()), keys(row.key for row in rows)
-    run(
-        f"UPDATE eventlogmatch SET lease = ?, next_attempt_at = ?, starts = starts + 1"  # noqa: S608 - of our own words
-        f" WHERE uuid IN ({marks(uuids)})",
-        [dialect().key(token), rows[0].at + timedelta(seconds=lease), *uuids],
-    )
-    return [row._replace(token=token) for row in rows]
+def _lease(rows: list[Claimed], lease: float) -> list[Claimed]:
+    """Write their new lease into rows that are locked."""
+    if rows:
+        uuids = keys(row.key for row in rows)
+        run(
+            "UPDATE eventlogmatch SET lease = ?, next_attempt_at = ?, starts = starts + 1"  # noqa: S608 - of our own words
+            f" WHERE uuid IN ({marks(uuids)})",
+            [dialect().key(rows[0].token), rows[0].at + timedelta(seconds=lease), *uuids],
+        )
+    return rows
 
 
 @repeated
@@ -263,7 +280,7 @@ _WAITING = "FOR UPDATE"
 
 def _due(lane: str, at: datetime, room: int, lock: str | None = None) -> list[Claimed]:
     where = "lane = ? AND starts = 0 AND next_attempt_at <= ?"
-    return _locked(where, [lane, at, room], lock if dialect().skip_locked else None)
+    return _locked(where, [lane, at, room], _token(), lock if dialect().skip_locked else None)
 
 
 def _head(lane: str, at: datetime) -> list[Claimed] | None:
@@ -289,4 +306,4 @@ def _head(lane: str, at: datetime) -> list[Claimed] | None:
         return None
     lock = _WAITING if dialect().skip_locked else None
     where = "uuid = ? AND starts = 0 AND next_attempt_at <= ?"
-    return _locked(where, [*keys([str(first.uuid)]), at, 1], lock)
+    return _locked(where, [*keys([str(first.uuid)]), at, 1], _token(), lock)

@@ -67,20 +67,19 @@ def _at_once(ordered: Sequence[Settlement], keep_answer: bool) -> None:
     run(
         f"WITH given AS MATERIALIZED (SELECT * FROM json_to_recordset(?::json) AS given({_GIVEN})),"  # noqa: S608 - of our own words
         f" clock AS MATERIALIZED (SELECT {clock} AS at),"
-        " there AS MATERIALIZED (SELECT uuid FROM eventlogmatch WHERE uuid IN (SELECT uuid FROM given)"
-        " ORDER BY uuid FOR UPDATE),"
-        " written AS (UPDATE eventlogmatch AS row SET state = given.state, reason = given.reason,"
-        " attempts = given.attempt, lease = NULL, starts = 0,"
-        " finished = CASE WHEN given.state = 'pending' THEN NULL ELSE clock.at END,"
-        " next_attempt_at = clock.at + make_interval(secs => given.delay),"
-        " accepted = CASE WHEN given.state = 'pending' THEN row.accepted END,"
-        " policy_status_code = coalesce(given.policy, row.policy_status_code),"
-        " target_status_code = CASE WHEN given.tried THEN given.status ELSE row.target_status_code END"
-        " FROM given JOIN there USING (uuid) CROSS JOIN clock"
-        " WHERE row.uuid = there.uuid AND row.lease = given.lease)"
+        " there AS MATERIALIZED (SELECT given.* FROM given JOIN eventlogmatch AS row USING (uuid)"
+        " ORDER BY row.uuid FOR UPDATE OF row),"
+        " written AS (UPDATE eventlogmatch AS row SET state = there.state, reason = there.reason,"
+        " attempts = there.attempt, lease = NULL, starts = 0,"
+        " finished = CASE WHEN there.state = 'pending' THEN NULL ELSE clock.at END,"
+        " next_attempt_at = clock.at + make_interval(secs => there.delay),"
+        " accepted = CASE WHEN there.state = 'pending' THEN row.accepted END,"
+        " policy_status_code = coalesce(there.policy, row.policy_status_code),"
+        " target_status_code = CASE WHEN there.tried THEN there.status ELSE row.target_status_code END"
+        " FROM there CROSS JOIN clock WHERE row.uuid = there.uuid AND row.lease = there.lease)"
         " INSERT INTO deliveryattempt (delivery_id, attempt, started, seconds, status, failure, answer)"
         " SELECT uuid, attempt, clock.at - make_interval(secs => seconds), seconds, status, failure, answer"
-        " FROM given JOIN there USING (uuid) CROSS JOIN clock WHERE tried",
+        " FROM there CROSS JOIN clock WHERE tried",
         [json.dumps([dict(zip(_NAMES, _given(each, keep_answer), strict=True)) for each in ordered])],
     )
 

@@ -10,7 +10,7 @@ import peewee
 
 from ..config import Delivery
 from .base import BaseModel
-from .database import insert_missing, locking, now, repeated, transaction
+from .database import dialect, insert_missing, locking, now, repeated, transaction
 from .statements import marks, run
 
 
@@ -29,11 +29,20 @@ class TargetState(BaseModel):
     paced_until = peewee.DateTimeField(null=True)
 
     @classmethod
-    def troubled(cls) -> tuple[datetime, dict[str, TargetState]]:
-        """Give the time, and the targets that something is known of that keeps deliveries back."""
-        at = now()
-        wanted = cls.select().where((cls.open_until > at) | (cls.opened > 0))
-        return at, {row.place: row for row in wanted}
+    def troubled(cls) -> dict[str, tuple[float, bool]]:
+        """Give the targets of which something is known that keeps deliveries back.
+
+        Of each the seconds for which it is to be left alone, and whether one attempt has to look then if it is back.
+        """
+        clock, moment = dialect().clock, dialect().moment
+        found = run(
+            f"SELECT place, opened, open_until, {clock} FROM targetstate WHERE open_until > {clock} OR opened > 0"  # noqa: S608 - of our own words
+        )
+        troubled = {}
+        for place, opened, until, at in found.fetchall():
+            left = (moment(until) - moment(at)).total_seconds() if until else 0.0
+            troubled[place] = max(0.0, left), opened > 0
+        return troubled
 
     @classmethod
     @repeated

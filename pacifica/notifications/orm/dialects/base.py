@@ -86,6 +86,8 @@ class Dialect:
     turn: AbstractContextManager[Any] = nullcontext()
     #: Whether rows can be found, written and given in one statement, whose parts see the same rows.
     at_once = False
+    #: Whether times are stored as texts, which ``moment`` reads.
+    times_are_texts = False
     #: Whether looking before claiming is cheaper than claiming nothing.
     look_first = False
     #: Which rights a change of tables needs.

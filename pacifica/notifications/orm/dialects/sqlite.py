@@ -53,6 +53,7 @@ class Sqlite(Dialect):
     clock = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     skip_locked = ""
     look_first = True
+    times_are_texts = True
     triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
 
     def __init__(self) -> None:
