@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from ..errors import OverBudget
 from ..jsonpath.syntax import And, Comparison, Key, Path
@@ -28,6 +28,9 @@ class Collector:
     An entry is the tuple of literals, then a token if something is asked of the event too, then the collector itself.
     A reader finds an entry by its guard: therefore the table is filled before the guard is set, and emptied after.
     """
+
+    #: Whether the guard with the fewest values is best, and not the one with the most.
+    prefers_few: ClassVar[bool] = False
 
     __slots__ = ("asked", "collect", "fields", "key", "limit", "loop", "parent", "stand", "table")
 

@@ -67,7 +67,13 @@ class Token:
 
 
 class Signature(Collector):
-    """What shapes that differ in the rest ask of the event; its hits are tokens. Its only item is the event."""
+    """What shapes that differ in the rest ask of the event; its hits are tokens. Its only item is the event.
+
+    An event has one entry at most, whatever leads there. That nobody wants it is mostly seen by the value of which
+    there are few, like its type.
+    """
+
+    prefers_few = True
 
     __slots__ = ()
 

@@ -7,7 +7,7 @@ will do, or a member that an object must have; a collector that asks for none of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .alternatives import Way
 from .loops import Collects, Loop, holds
@@ -24,6 +24,7 @@ class Stands(Collects, Protocol):
 
     asked: Asked
     loop: Loop
+    prefers_few: ClassVar[bool]
 
 
 class Stand(Protocol):
@@ -134,7 +135,8 @@ def best(collector: Stands, limit: tuple[Way, str] | None, entries: Iterable[tup
     if limit is not None and max(kinds.values(), default=0) <= _ALIKE:
         return ByLimit(collector, *limit)
     if places:
-        return ByValue(collector, max(places, key=kinds.__getitem__))
+        choose = min if collector.prefers_few else max
+        return ByValue(collector, choose(places, key=kinds.__getitem__))
     key = min(collector.asked.first_keys(), key=loop.crowd, default=None)
     place = min(range(len(ways)), key=lambda place: loop.crowd(ways[place]), default=None)
     # A member that few others ask for is in few items: better than a value that many ask for.
