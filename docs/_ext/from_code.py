@@ -20,6 +20,7 @@ from pacifica.notifications import __main__ as service
 from pacifica.notifications import config
 from pacifica.notifications.commands.parser import make_parser
 from pacifica.notifications.commands.settings import shown
+from pacifica.notifications.config import sections
 
 _WIDTH = 96
 _SETTINGS = re.compile(r"^<!-- settings -->$", re.MULTILINE)
@@ -73,8 +74,8 @@ def settings() -> str:
 
 
 def _comments() -> dict[tuple[str, str], str]:
-    """Give the ``#:`` comment above each field of the classes in ``config``, by class and field."""
-    source = inspect.getsource(config)
+    """Give the ``#:`` comment above each field of the classes in ``config.sections``, by class and field."""
+    source = inspect.getsource(sections)
     lines = source.splitlines()
     found: dict[tuple[str, str], str] = {}
     for node in ast.parse(source).body:

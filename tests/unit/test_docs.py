@@ -381,7 +381,7 @@ def test_settings_that_a_page_names_exist(page: str) -> None:
     """A name ``section.key`` in a text is a setting that is declared, a line of the log, or a module's file."""
     declared = {name for name, _, _ in config.declared()}
     sections = {name.partition(".")[0] for name in declared}
-    package = Path(config.__file__).parent
+    package = Path(names.__file__).parent
     logged = {
         name
         for file in package.rglob("*.py")

@@ -1,0 +1,286 @@
+"""All settings: what each is for, its default, how it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import globals as names
+from .values import (
+    LONGEST,
+    Parser,
+    broker_url,
+    choice,
+    database_url,
+    filled,
+    flag,
+    header_name,
+    number,
+    optional,
+    optional_http_url,
+    ranges,
+    seconds_list,
+    words,
+)
+
+
+def setting(default: Any, parse: Parser, env: str | None = None) -> Any:
+    """Declare one setting: its default, how its text is read, and its older environment name if it has one."""
+    return field(default=default, metadata={"parse": parse, "env": env})
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """Section ``DEFAULT``."""
+
+    #: User of a request that carries no user header: only for requests that reach the embedded server
+    #: from this machine and passed no proxy. Every other request without the header is answered 401.
+    default_user: str = setting("default_user", filled, env="DEFAULT_USER")
+
+
+@dataclass(frozen=True, slots=True)
+class Celery:
+    """Section ``celery``."""
+
+    #: Where Celery sends wake-ups: ``memory://`` (no broker; the service routes and delivers itself) or any
+    #: broker URL that Celery takes (``amqp://``, ``pyamqp://``, ``redis://``, …).
+    broker_url: str = setting("memory://", broker_url, env="BROKER_URL")
+    #: Accepted so that older files work; results are never stored.
+    backend_url: str = setting("", optional, env="BACKEND_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Notifications:
+    """Section ``notifications``."""
+
+    #: Request header in which the proxy names the user.
+    user_header: str = setting("Http-Remote-User", header_name, env="USER_HEADER")
+    #: Root of the policy server. Empty: nobody is asked. Not set at all: nobody with ``memory://``,
+    #: ``http://localhost:8181`` with any other broker.
+    policy_url: str | None = setting(None, optional_http_url, env="POLICY_URL")
+    #: Write times in answers without ``Z``, as release 0.5.2 did (but in UTC).
+    naive_times: bool = setting(False, flag)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Section ``database``."""
+
+    #: The database: ``sqlite:///PATH``, ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, or for MariaDB ``mysql://`` with
+    #: the same parts. ``sqliteext://`` and ``postgres://`` are read as the first two. Not set: SQLite in
+    #: ``~/.pacifica-notifications/``.
+    peewee_url: str = setting("", database_url, env="PEEWEE_URL")
+    #: How often the service and the commands try to reach the database before they give up.
+    connect_attempts: int = setting(10, number(int, 1), env="DATABASE_CONNECT_ATTEMPTS")
+    #: Seconds between these attempts.
+    connect_wait: float = setting(20.0, number(float, 0, LONGEST), env="DATABASE_CONNECT_WAIT")
+    #: Connections that one process may hold; above the number of its request threads.
+    max_connections: int = setting(40, number(int, 4))
+    #: Seconds for which one statement may be without an answer, at a database that is frozen as at one where another
+    #: program holds a lock; then requests are answered 503, and workers try again. ``dbsync`` and ``eventpurge`` have
+    #: no limit. A request takes up to twice as long: keep uWSGI's ``harakiri`` above that.
+    timeout: float = setting(10.0, number(float, 0.1, 3600))
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Section ``receive``: what requests may bring."""
+
+    #: Bytes that a request body may have; a larger one is answered 413.
+    max_body: int = setting(1024 * 1024, number(int, 1024))
+    #: How deeply arrays and objects may be nested in a body.
+    max_depth: int = setting(100, number(int, 1, 300))
+    #: Characters that the name of a subscription may have.
+    max_name: int = setting(255, number(int, 1, 255))
+    #: What happens to an event whose source and id were accepted before with other content: ``accept`` (a row of
+    #: its own, logged) or ``refuse`` (409).
+    on_conflict: str = setting("accept", choice("accept", "refuse"))
+    #: Seconds that an event may wait to be stored; then the answer is 503, and sending it again is safe.
+    timeout: float = setting(10.0, number(float, 0.1, 3600))
+    #: Events that may wait at once in one process to be stored; one more is answered 503 at once.
+    queue: int = setting(1000, number(int, 1, 1000000))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Section ``delivery``: how matches are sent."""
+
+    #: Seconds before each further attempt, separated by commas; after the last one a delivery is ``dead``.
+    #: Empty: no retry.
+    retry_schedule: tuple[float, ...] = setting(
+        (5.0, 30.0, 120.0, 600.0, 3600.0, 7200.0, 14400.0, 28800.0, 28800.0), seconds_list
+    )
+    #: Share by which each of these delays is varied at random.
+    jitter: float = setting(0.2, number(float, 0, 0.9))
+    #: Seconds that one attempt may take, by the clock.
+    timeout: float = setting(30.0, number(float, 0.1, 3600))
+    #: Seconds that the connection to a target may take.
+    connect_timeout: float = setting(5.0, number(float, 0.1, 3600))
+    #: Seconds during which the deliveries of a subscription must have failed without one success before it is
+    #: disabled (and at least ten attempts). 0: disabled at the first failure, without a retry, as release 0.5.2.
+    disable_after: float = setting(432000.0, number(float, 0, LONGEST))
+    #: Keep the first 1 KiB of what targets answer with each attempt.
+    keep_response: bool = setting(False, flag)
+    #: Attempts that one worker has in flight at once. Each may need a connection: the limit of open files of the
+    #: worker (``ulimit -n``) has to be some 100 above twice this number.
+    in_flight: int = setting(200, number(int, 1, 1000))
+    #: Deliveries that a worker claims at once.
+    batch: int = setting(200, number(int, 1, 1000))
+    #: Seconds after which work that a vanished worker had claimed is taken over; a living one renews in time.
+    lease: float = setting(15.0, number(float, 1, 3600))
+    #: File with the certificates of the authorities that targets on https are checked against (PEM).
+    #: Empty: the authorities of the package ``certifi``.
+    ca_file: str = setting("", optional)
+    #: Attempts that one worker has in flight to one target (scheme, host and port) at most. It begins with 4, takes
+    #: more as long as the target answers quickly, and fewer when it does not.
+    target_in_flight: int = setting(100, number(int, 1, 1000))
+    #: Deliveries to one target in a second, of all workers together. 0: as many as it takes.
+    target_rate: float = setting(0.0, number(float, 0, 1e6))
+    #: Failures of a target in a row after which nothing is sent to it for a while: its name does not resolve, it
+    #: refuses or breaks the connection, TLS fails, no answer in time, 429, 503. 0: never.
+    breaker_failures: int = setting(5, number(int, 0, 1000))
+    #: Seconds for which a target is left alone at first; then one attempt looks whether it is back. Each time that it
+    #: is not, it is left alone for twice as long.
+    breaker_wait: float = setting(30.0, number(float, 0.1, LONGEST))
+    #: Longest time in seconds for which a target is left alone.
+    breaker_max_wait: float = setting(900.0, number(float, 0.1, LONGEST))
+    #: Longest time in seconds for which a target that answers 429 or 503 may ask for no more (``Retry-After``).
+    max_retry_after: float = setting(3600.0, number(float, 0, LONGEST))
+    #: Bytes of an answer that are read at most; then its status counts and the connection ends.
+    max_response: int = setting(64 * 1024, number(int, 1024, 16 * 1024 * 1024))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Section ``policy``: asking the policy server."""
+
+    #: Event types that the policy server is asked for, separated by commas; ``*`` stands for any characters.
+    #: Other types go to everybody who may subscribe.
+    types: tuple[str, ...] = setting(("*",), words)
+    #: Seconds that one answer of the policy server may take.
+    timeout: float = setting(30.0, number(float, 0.1, 3600))
+    #: Seconds for which a policy server that fails is asked again; then the delivery is ``dead``.
+    max_age: float = setting(604800.0, number(float, 0, LONGEST))
+    #: Longest time in seconds between two of these questions.
+    max_interval: float = setting(900.0, number(float, 1, LONGEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Section ``targets``: where deliveries may go."""
+
+    #: Address ranges of targets, separated by commas. Checked for its form; this release refuses no address yet.
+    allow: tuple[str, ...] = setting((), ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Section ``matching``: bounds for the expressions of subscribers."""
+
+    #: Characters that a JSONPath may have.
+    max_expression: int = setting(2048, number(int, 16, 65536))
+    #: How deeply brackets may be nested in a JSONPath.
+    max_nesting: int = setting(32, number(int, 1, 64))
+    #: How often a JSONPath may descend at any depth (``..``).
+    max_descents: int = setting(2, number(int, 0, 10))
+    #: Members that one union of a JSONPath (``[a,b]``) may have.
+    max_union: int = setting(64, number(int, 1, 1000))
+    #: Alternatives that a JSONPath may have: how many expressions without ``or`` and without unions say the same.
+    #: Equalities of one path that are joined by ``or`` count as one.
+    max_alternatives: int = setting(256, number(int, 1, 10000))
+    #: Events that a worker claims for routing at once.
+    batch: int = setting(50, number(int, 1, 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Section ``retention``: how long what is waiting waits, and what is over is kept."""
+
+    #: Seconds for which deliveries of a disabled subscription are held before they are ``dead``.
+    held: float = setting(2592000.0, number(float, 0, LONGEST))
+    #: Seconds for which events are kept after they were accepted. 0: for ever. One that is not routed yet, or has a
+    #: delivery, stays beyond that. The same event sent again after it was removed is a new one.
+    events: float = setting(2592000.0, number(float, 0, LONGEST))
+    #: Seconds for which deliveries are kept after they ended, as ``dead`` too; what is ``pending`` always stays.
+    #: 0: for ever, and their events with them.
+    deliveries: float = setting(2592000.0, number(float, 0, LONGEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Section ``auth``: who sees what."""
+
+    #: Who sees the secrets of a subscription's ``auth`` after the request that set them: ``never`` or ``owner``.
+    show: str = setting("never", choice("never", "owner"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings in force; ``sources`` says where each came from."""
+
+    default: Default = field(default_factory=Default)
+    celery: Celery = field(default_factory=Celery)
+    notifications: Notifications = field(default_factory=Notifications)
+    database: Database = field(default_factory=Database)
+    receive: Receive = field(default_factory=Receive)
+    delivery: Delivery = field(default_factory=Delivery)
+    policy: Policy = field(default_factory=Policy)
+    targets: Targets = field(default_factory=Targets)
+    matching: Matching = field(default_factory=Matching)
+    retention: Retention = field(default_factory=Retention)
+    auth: Auth = field(default_factory=Auth)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the service itself routes and delivers, because no broker is set."""
+        return self.celery.broker_url.startswith("memory:")
+
+    @property
+    def policy_url(self) -> str:
+        """The policy server's root, or the empty text where nobody is asked."""
+        if self.notifications.policy_url is not None:
+            return self.notifications.policy_url
+        return "" if self.embedded else "http://localhost:8181"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL."""
+        return self.database.peewee_url or f"sqlite:///{names.HOME / 'notifications.sqlite3'}"
+
+    def get(self, section: str, option: str, **_: Any) -> Any:
+        """Look one value up by its names in the file, as scripts written for a ``ConfigParser`` do.
+
+        Raises ``KeyError`` for a name that is not documented.
+        """
+        for name, value, _source in self.rows():
+            if name == f"{section}.{option}":
+                return value
+        raise KeyError(f"{section}.{option}")
+
+    def rows(self) -> Iterator[tuple[str, Any, str]]:
+        """Give every setting as its name ``section.key``, its value in force and where it came from."""
+        effective = {
+            "notifications.policy_url": self.policy_url,
+            "database.peewee_url": self.database_url,
+        }
+        for name, _section, spec in declared():
+            section, _, key = name.partition(".")
+            value = getattr(getattr(self, section.lower()), spec.name)
+            yield name, effective.get(name, value), self.sources.get(f"{section}.{key}", "default")
+
+
+def declared() -> Iterator[tuple[str, type, dataclasses.Field[Any]]]:
+    """Give every setting that exists: its name ``section.key``, the class of its section, its field."""
+    for section, kind in sections().items():
+        name = "DEFAULT" if section == "default" else section
+        for spec in dataclasses.fields(kind):
+            yield f"{name}.{spec.name}", kind, spec
+
+
+def sections() -> dict[str, Any]:
+    """Give the class of each section by its name in ``Settings``."""
+    kinds: dict[str, Any] = {part.name: part.default_factory for part in dataclasses.fields(Settings)}
+    return {name: kind for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
