@@ -9,6 +9,9 @@ from .collectors import Collector
 from .loops import Loop
 from .run import Run
 
+#: So many members are looked for in an event; beyond, the members of the event are looked up.
+_FEW = 4
+
 
 class Token:
     """The literals that some subscriptions want an event to have: once it has them, their loops are worth running.
@@ -16,7 +19,7 @@ class Token:
     An event that nobody wants finds no token, and then no loop runs.
     """
 
-    __slots__ = ("_counts", "entry", "loops")
+    __slots__ = ("_counts", "_few", "entry", "loops")
 
     def __init__(self, entry: tuple[Any, ...]) -> None:
         """Start without loops; ``entry`` is what leads to the token."""
@@ -24,6 +27,8 @@ class Token:
         self._counts: dict[Loop, int] = {}
         #: By the member that an event must have for a loop to find items.
         self.loops: dict[str | None, tuple[Loop, ...]] = {}
+        #: The same, if they are so few that each is looked for in an event.
+        self._few: tuple[tuple[str | None, tuple[Loop, ...]], ...] | None = ()
 
     def use(self, loop: Loop) -> bool:
         """Count one more entry that needs a loop; tell whether it is the first of all."""
@@ -32,6 +37,7 @@ class Token:
         if not count:
             key = loop.first_key
             self.loops[key] = (*self.loops.get(key, ()), loop)
+            self._count_again()
         self._counts[loop] = count + 1
         return first
 
@@ -48,7 +54,11 @@ class Token:
             self.loops[key] = left
         else:
             del self.loops[key]
+        self._count_again()
         return not self._counts
+
+    def _count_again(self) -> None:
+        self._few = tuple(self.loops.items()) if len(self.loops) <= _FEW else None
 
     def walks(self, event: Collection[str]) -> bool:
         """Tell whether a loop may find items in an event that has these members."""
@@ -57,13 +67,15 @@ class Token:
 
     def found(self, run: Run) -> None:
         """Note the loops that may find items in an event."""
-        loops, event = self.loops, run.event
-        here = list(loops.get(None, ()))
-        if type(event) is dict:
-            for key in event if len(loops) > len(event) else list(loops):
-                if key in event:
-                    here += loops.get(key, ())
-        run.loops.update(dict.fromkeys(here))
+        event, few = run.event, self._few
+        of_object = type(event) is dict
+        if few is None:
+            keys = (None, *event) if of_object else (None,)
+            few = tuple((key, self.loops.get(key, ())) for key in keys)
+        for key, loops in few:
+            if key is None or (of_object and key in event):
+                for loop in loops:
+                    run.loops[loop] = None
 
 
 class Signature(Collector):
