@@ -125,7 +125,7 @@ def growth(ground: Ground) -> list[Figure]:
         found = in_turn(sides, ground.scale.rounds)
         say(name, found)
         for way, how in (
-            ("text", "as the router does it: `match_json`"),
+            ("text", "`match_json`, as routing does it"),
             ("orjson", "decoded by orjson, then `match`"),
         ):
             figures.append(

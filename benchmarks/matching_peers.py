@@ -49,7 +49,9 @@ def peers(ground: Ground, environments: Path) -> list[Figure]:
         print(f"{name}: {statistics.median(costs):.4g} us", file=sys.stderr)
         how = f"{requirement}: {statistics.median(costs):.0f} us each, {_TRIED} filters of items on 10 events"
         ours_how = f"ours: {len(subscriptions):,} of the same kind"
-        figures.append(Figure(f"over {name}, per subscription, 3 KB", times, " ×", f"{how}; {ours_how}", digits=0))
+        figures.append(
+            Figure(f"items alone, 3 KB, per subscription, over {name}", times, " ×", f"{how}; {ours_how}", digits=0)
+        )
     return figures
 
 
