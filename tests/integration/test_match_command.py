@@ -139,7 +139,9 @@ def test_what_can_not_be_read_is_named(body: bytes | None, said: str, run: Run, 
     assert line.startswith(f"{tmp_path}/{said}")
 
 
-@pytest.mark.parametrize("args", [["$", "events", "--log"], ["$", "events", "--event", str(UUID(int=7))], ["$"]], ids=str)
+@pytest.mark.parametrize(
+    "args", [["$", "events", "--log"], ["$", "events", "--event", str(UUID(int=7))], ["$"]], ids=str
+)
 def test_it_must_be_clear_which_events(args: list[str], run: Run, doors: Doors, stdin: Any) -> None:
     """Files and the log together, an event of the log without the log, and nothing at all are refused."""
     stdin(None)
