@@ -65,7 +65,7 @@ def _at_once(ordered: Sequence[Settlement], keep_answer: bool) -> None:
     """
     clock = dialect().clock
     run(
-        f"WITH given AS MATERIALIZED (SELECT * FROM json_to_recordset(?::json) AS given({_GIVEN})),"  # noqa: S608 - of our own words
+        f"{dialect().by_index}WITH given AS MATERIALIZED (SELECT * FROM json_to_recordset(?::json) AS given({_GIVEN})),"  # noqa: S608 - of our own words
         f" clock AS MATERIALIZED (SELECT {clock} AS at),"
         " there AS MATERIALIZED (SELECT given.* FROM given JOIN eventlogmatch AS row USING (uuid)"
         " ORDER BY row.uuid FOR UPDATE OF row),"

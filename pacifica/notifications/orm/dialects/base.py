@@ -86,6 +86,8 @@ class Dialect:
     turn: AbstractContextManager[Any] = nullcontext()
     #: Whether rows can be found, written and given in one statement, whose parts see the same rows.
     at_once = False
+    #: Stands before a statement that must find its rows by an index, however small the planner takes the table to be.
+    by_index = ""
     #: Whether times are stored as texts, which ``moment`` reads.
     times_are_texts = False
     #: Whether looking before claiming is cheaper than claiming nothing.
