@@ -75,10 +75,16 @@ class Courier:
         """
         self._only = only
         self._lanes.wake()
-        self._look_for_lost_at = look_at = 0.0
+        self._look_for_lost_at = 0.0
         if not any(work is self._lost for work in self.in_hand):
             # The last call ended with an error while it was about to be sent.
             self._lost = None
+        # What is under way goes on while the database is waited for.
+        with orm.meanwhile(self._loop.wait_for):
+            self._drain(stopping)
+
+    def _drain(self, stopping: Callable[[], bool]) -> None:
+        look_at = 0.0
         while not stopping():
             # First, because what could not be written while the database was away has no lease left to protect it.
             self._step()

@@ -18,6 +18,7 @@ from .claiming import (
     lost_often,
 )
 from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
+from .dialects import meanwhile
 from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, NewDelivery
 from .eventmatch import Change, EventMatch, SubscriptionRevision
@@ -72,6 +73,7 @@ __all__ = [
     "initialize",
     "listed",
     "lost_often",
+    "meanwhile",
     "now",
     "payloads",
     "remove",

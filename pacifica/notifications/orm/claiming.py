@@ -187,7 +187,8 @@ def _claim_at_once(found: str, parameters: Sequence[object], lease: float) -> li
     """
     token = _token()
     cursor = run(
-        f"{dialect().by_index}WITH found AS MATERIALIZED ({found}), clock AS MATERIALIZED (SELECT {dialect().clock} AS at)"  # noqa: S608 - of our own words
+        f"{dialect().by_index}WITH found AS MATERIALIZED ({found}),"  # noqa: S608 - of our own words
+        f" clock AS MATERIALIZED (SELECT {dialect().clock} AS at)"
         " UPDATE eventlogmatch AS claimed SET lease = ?, starts = starts + 1,"
         " next_attempt_at = clock.at + make_interval(secs => ?)"
         " FROM found CROSS JOIN clock"

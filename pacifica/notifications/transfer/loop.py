@@ -23,8 +23,8 @@ class _Watch(Protocol):
     def forget(self, sock: int) -> None:
         """Watch no longer; nothing is done where nothing was watched."""
 
-    def poll(self, seconds: float) -> Iterator[tuple[Ready, int, int]]:
-        """Wait, and give what is ready with whom to tell and for what."""
+    def poll(self, seconds: float | None) -> Iterator[tuple[Ready, int, int]]:
+        """Wait, None: for ever, and give what is ready with whom to tell and for what."""
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -46,7 +46,7 @@ class _AnySystem:
         with suppress(KeyError):
             self._selector.unregister(sock)
 
-    def poll(self, seconds: float) -> Iterator[tuple[Ready, int, int]]:
+    def poll(self, seconds: float | None) -> Iterator[tuple[Ready, int, int]]:
         for key, events in self._selector.select(seconds):
             yield key.data, key.fd, events
 
@@ -76,7 +76,7 @@ class _Linux:
             with suppress(OSError):
                 self._epoll.unregister(sock)
 
-    def poll(self, seconds: float) -> Iterator[tuple[Ready, int, int]]:
+    def poll(self, seconds: float | None) -> Iterator[tuple[Ready, int, int]]:
         for sock, events in self._epoll.poll(seconds):
             # What was called for one socket may have made another one forgotten.
             ready = self._ready.get(sock)
@@ -137,6 +137,24 @@ class Loop:
         self._woken = False
         return True
 
+    def wait_for(self, sock: int, events: int, seconds: float | None) -> bool:
+        """Let things happen until one of the events happens on the socket (True), or ``seconds`` are over (False).
+
+        News and wake-ups are left for the next ``wait``.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        happened: list[int] = []
+        self._sockets.watch(sock, events, lambda _sock, events: happened.append(events))
+        try:
+            while not happened:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._turn(left)
+        finally:
+            self._sockets.forget(sock)
+        return True
+
     def wake(self) -> None:
         """End the wait that is going on, or the next one; many calls end one."""
         if not self._woken:
@@ -151,10 +169,11 @@ class Loop:
         self._bell.close()
         self._rope.close()
 
-    def _turn(self, seconds: float) -> None:
+    def _turn(self, seconds: float | None) -> None:
         """Wait once, and deal with everything that is ready or due."""
         if self._timers:
-            seconds = max(0.0, min(seconds, min(self._timers.values()) - time.monotonic()))
+            left = max(0.0, min(self._timers.values()) - time.monotonic())
+            seconds = left if seconds is None else min(seconds, left)
         for ready, sock, events in self._sockets.poll(seconds):
             ready(sock, events)
         if self._timers:

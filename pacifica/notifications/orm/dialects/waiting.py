@@ -5,11 +5,12 @@ A server that is frozen still has its system acknowledge what is sent, so no tim
 
 from __future__ import annotations
 
-import select
 from typing import ClassVar
 
 import psycopg2
 from psycopg2 import extensions
+
+from . import meantime
 
 #: What the error says that ends a wait.
 IN_VAIN = "said nothing for"
@@ -37,16 +38,7 @@ def _wait(connection: extensions.connection) -> None:
         return
     limit = getattr(connection, "limit", None)
     while state != extensions.POLL_OK:
-        if not _ready(connection.fileno(), state == extensions.POLL_WRITE, limit):
+        wanted = meantime.WRITE if state == extensions.POLL_WRITE else meantime.READ
+        if not meantime.wait(connection.fileno(), wanted, limit):
             raise psycopg2.OperationalError(f"the server {IN_VAIN} {limit:g} seconds")
         state = connection.poll()
-
-
-def _ready(descriptor: int, writing: bool, seconds: float | None) -> bool:
-    """Wait until there is something to read, or room to write; False if there is none in time."""
-    if not hasattr(select, "poll"):
-        reading, written = ([], [descriptor]) if writing else ([descriptor], [])
-        return any(select.select(reading, written, [], seconds))
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLOUT if writing else select.POLLIN)
-    return bool(waiting.poll(None if seconds is None else seconds * 1000))
