@@ -75,7 +75,6 @@ class Courier:
         """
         self._only = only
         self._lanes.wake()
-        self._look_for_lost_at = 0.0
         if not any(work is self._lost for work in self.in_hand):
             # The last call ended with an error while it was about to be sent.
             self._lost = None
@@ -185,13 +184,18 @@ class Courier:
         now = time.monotonic()
         # What a worker dies of it dies of at once, and not of waiting for an answer.
         waits = self._lost is not None and (self._lost.delivery.starts >= _ALONE or now < self._lost_since + _AT_ONCE)
-        if not waits and now >= self._look_for_lost_at:
+        alone = self._lost is not None and self._lost.delivery.starts >= _ALONE
+        looks = not waits and now >= self._look_for_lost_at
+        # Behind what has just come; but what always has something to do looks all the same.
+        if not alone and not (looks and now >= self._look_for_lost_at + _LOOK_FOR_LOST):
+            claimed = self._lanes.claim(room)
+            if claimed:
+                return claimed
+        if looks:
             lost = self._claim_lost(lease)
             if lost is not None:
                 return lost
-        if self._lost is not None and self._lost.delivery.starts >= _ALONE:
-            return []
-        return self._lanes.claim(room)
+        return []
 
     def _claim_lost(self, lease: float) -> Sequence[orm.Claimed] | None:
         """Claim one delivery whose worker was lost: it may be what that worker died of.

@@ -187,7 +187,7 @@ def _claim_at_once(found: str, parameters: Sequence[object], lease: float) -> li
     """
     token = _token()
     cursor = run(
-        f"{dialect().by_index}WITH found AS MATERIALIZED ({found}),"  # noqa: S608 - of our own words
+        f"{dialect().claiming}WITH found AS MATERIALIZED ({found}),"  # noqa: S608 - of our own words
         f" clock AS MATERIALIZED (SELECT {dialect().clock} AS at)"
         " UPDATE eventlogmatch AS claimed SET lease = ?, starts = starts + 1,"
         " next_attempt_at = clock.at + make_interval(secs => ?)"
@@ -212,7 +212,7 @@ def _locked(where: str, parameters: Sequence[object], token: str, lock: str | No
     ours = dialect()
     uuids = ", ".join(map(ours.written, ("uuid", "event_log_id", "event_match_id")))
     cursor = run(
-        f"SELECT {uuids}, {_COLUMNS}, {_moment()} FROM eventlogmatch WHERE {where}"  # noqa: S608 - of our own words
+        f"{ours.claiming}SELECT {uuids}, {_COLUMNS}, {_moment()} FROM eventlogmatch WHERE {where}"  # noqa: S608 - of our own words
         f" ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
         parameters,
     )

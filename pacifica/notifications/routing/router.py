@@ -39,6 +39,7 @@ class Router:
         self._event: UUID | None = None
         self._slowest = 0.0
         self._born = time.monotonic()
+        self._look_for_lost_at = 0.0
         self._runaways: dict[UUID, str] = {}
 
     def drain(self, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -46,29 +47,37 @@ class Router:
 
         Raises ``Unavailable`` when the database does not answer; what is claimed is then taken up after its lease.
         """
-        made, look_for_lost_at = 0, 0.0
+        made = 0
         if self._subscribers.revision < 0:
             # It may take seconds, in which nobody waits yet for what this router has claimed.
             with orm.session():
                 self._subscribers.follow()
         while not stopping():
-            look = time.monotonic() >= look_for_lost_at
             with orm.session():
                 began = time.monotonic()
-                young = began < self._born + SETTLED
-                lost = orm.EventLog.claim_lost(self._hold(), _AGAIN if young else None) if look else None
-                claimed = [lost] if lost else orm.EventLog.claim_unrouted(self._batch, self._hold())
+                claimed = orm.EventLog.claim_unrouted(self._batch, self._hold())
+                if claimed:
+                    made += self._route(claimed, began)
+                # Behind what has just come, and one at a time, so that no two of them are lost together again.
+                began = time.monotonic()
+                lost = self._claim_lost(began)
                 if lost and lost.starts >= _GIVEN_UP:
                     self._park(lost)
-                elif claimed:
-                    # After the claim: whoever subscribed before an event was accepted sees it.
-                    self._subscribers.follow()
-                    made += self._route(claimed, began)
-            if look and not lost:
-                look_for_lost_at = time.monotonic() + _LOOK_FOR_LOST
+                elif lost:
+                    made += self._route([lost], began)
             if not lost and len(claimed) < self._batch:
                 break
         return made
+
+    def _claim_lost(self, now: float) -> orm.ClaimedEvent | None:
+        """Claim an event whose worker was lost: it may be what that worker died of."""
+        if now < self._look_for_lost_at:
+            return None
+        young = now < self._born + SETTLED
+        lost = orm.EventLog.claim_lost(self._hold(), _AGAIN if young else None)
+        if lost is None:
+            self._look_for_lost_at = now + _LOOK_FOR_LOST
+        return lost
 
     def _hold(self) -> float:
         """Give the seconds of a lease: an event that takes longer than one must not go from router to router."""
@@ -82,6 +91,8 @@ class Router:
 
     def _route(self, claimed: list[orm.ClaimedEvent], since: float) -> int:
         """Match what was claimed at a time; write it in one transaction, in several if it takes long or is much."""
+        # After the claim: whoever subscribed before an event was accepted sees it.
+        self._subscribers.follow()
         waiting, matched, made, found = deque(claimed), list[Matched](), 0, 0
         while waiting:
             event = waiting.popleft()

@@ -88,6 +88,8 @@ class Dialect:
     at_once = False
     #: Stands before a statement that must find its rows by an index, however small the planner takes the table to be.
     by_index = ""
+    #: Stands before what claims, with the same meaning; a claim may be lost with the server, for it is made again.
+    claiming = ""
     #: Whether times are stored as texts, which ``moment`` reads.
     times_are_texts = False
     #: Whether looking before claiming is cheaper than claiming nothing.
