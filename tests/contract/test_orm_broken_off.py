@@ -26,7 +26,7 @@ SECONDS = 3.0
 LEASE = 0.2
 #: What becomes of a question, and of an attempt.
 ANSWERS: list[Callable[[GateAnswer], None]] = [
-    lambda answer: answer.answer(True, 200),
+    lambda answer: GateAnswer.keep([(answer, True, 200)]),
     lambda answer: answer.postpone(0.0, 500),
     lambda answer: answer.release(),
 ]

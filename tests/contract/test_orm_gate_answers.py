@@ -41,7 +41,7 @@ def test_an_answer_serves_everybody(allowed: bool) -> None:
     """An answer is kept with its status, and is never asked for again."""
     question = stored(), "alice"
 
-    claim(question).answer(allowed, 200 if allowed else 412)
+    GateAnswer.keep([(claim(question), allowed, 200 if allowed else 412)])
 
     kept = claim(question)
     assert (kept.asking, kept.allowed, kept.status, kept.lease) == (False, allowed, 200 if allowed else 412, None)
@@ -53,7 +53,7 @@ def test_every_event_and_every_user_is_a_question_of_its_own() -> None:
     questions = [(event, user) for event in events for user in ("alice", "bob", "Alice", "")]
 
     found = GateAnswer.claim(questions, LONG)
-    found[questions[0]].answer(True, 200)
+    GateAnswer.keep([(found[questions[0]], True, 200)])
 
     assert found.keys() == set(questions)
     assert all(row.asking for row in found.values())
@@ -109,12 +109,12 @@ def test_a_worker_that_vanished_while_asking_is_replaced() -> None:
     late = claim(question, NONE)
     successor = claim(question, LONG)
 
-    late.answer(False, 412)
+    GateAnswer.keep([(late, False, 412)])
     late.postpone(5.0, None)
 
     assert successor.asking
     assert (again(successor).allowed, again(successor).lease) == (None, successor.lease)
-    successor.answer(True, 200)
+    GateAnswer.keep([(successor, True, 200)])
     assert claim(question).allowed is True
 
 
@@ -133,10 +133,10 @@ def test_a_late_failure_does_not_undo_an_answer() -> None:
     """What was answered stays answered."""
     question = stored(), "alice"
     late = claim(question, NONE)
-    claim(question).answer(True, 200)
+    GateAnswer.keep([(claim(question), True, 200)])
 
     late.postpone(5.0, 500)
-    late.answer(False, 412)
+    GateAnswer.keep([(late, False, 412)])
 
     assert (claim(question).allowed, claim(question).status) == (True, 200)
 
@@ -145,7 +145,7 @@ def test_a_replay_asks_anew() -> None:
     """Forgetting an event's answers concerns no other event."""
     questions = [(stored(), "alice"), (stored(), "alice")]
     for row in GateAnswer.claim(questions, LONG).values():
-        row.answer(True, 200)
+        GateAnswer.keep([(row, True, 200)])
 
     GateAnswer.forget([questions[0][0]])
 
@@ -163,7 +163,7 @@ def test_an_answer_to_a_forgotten_question_is_lost() -> None:
     GateAnswer.forget([question[0]])
     fresh = claim(question)
 
-    late.answer(False, 412)
+    GateAnswer.keep([(late, False, 412)])
 
     assert again(fresh).allowed is None
 

@@ -691,6 +691,8 @@ def test_results_outlive_the_database(
         doors.accept()
         doors.route()
         in_flight(doors, target)
+        # Nobody waits until a claim is on the disk, but with what is written after it, it is.
+        doors.subscribe(target.url("/other"))
         claimed = time.monotonic()
         own_database_server.kill()
         if when == "while it is away":

@@ -304,7 +304,7 @@ def test_question_of_a_vanished_worker_is_asked_again(
 
     guarded_each.again()
     with orm.session():
-        vanished.answer(False, 412)
+        orm.GateAnswer.keep([(vanished, False, 412)])
 
     assert waiting == (0, {("pending", None, None, 0)})
     assert outcome(guarded_each) == {("delivered", 200, 200, 1)}

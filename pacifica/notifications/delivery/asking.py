@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from .. import gates, orm
@@ -31,6 +32,14 @@ class Note(Protocol):
         """Keep it."""
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A question that the gate has, and what waits for it."""
+
+    answer: orm.GateAnswer
+    works: list[Work]
+
+
 class Questions:
     """Deliveries that wait for the gate's answer; what it says goes to ``judge``, what it does not say to ``note``."""
 
@@ -48,14 +57,14 @@ class Questions:
         self._subscribers = subscribers
         self._judge = judge
         self._note = note
-        self._asked: dict[orm.Question, orm.GateAnswer] = {}
-        self._waiting: dict[orm.Question, list[Work]] = {}
+        self._asked: dict[orm.Question, _Asked] = {}
         self._verdicts: list[tuple[orm.Question, Verdict]] = []
+        self._said: list[tuple[orm.GateAnswer, bool, int]] = []
 
     @property
     def waiting(self) -> list[Work]:
         """Give the deliveries that wait."""
-        return [work for works in self._waiting.values() for work in works]
+        return [work for asked in self._asked.values() for work in asked.works]
 
     def ask(self, works: Iterable[Work]) -> None:
         """Judge what may be seen and what may not, and ask about the rest."""
@@ -64,10 +73,10 @@ class Questions:
             verdict = self._decide(work)
             if verdict is not None:
                 self._judge(work, verdict)
-            elif work.question in self._waiting:
-                self._waiting[work.question].append(work)
+            elif (question := work.question) in self._asked:
+                self._asked[question].works.append(work)
             else:
-                asking.setdefault(work.question, []).append(work)
+                asking.setdefault(question, []).append(work)
         if asking:
             self._ask(asking)
 
@@ -77,7 +86,7 @@ class Questions:
             self._verdicts += self._gate.wait(0)  # type: ignore[arg-type]
 
     def heed(self) -> None:
-        """Keep what the gate said, and act on it; raises ``Unavailable``, and keeps it for the next call."""
+        """Act on what the gate said; raises ``Unavailable``, and keeps it for the next call."""
         if not self._verdicts:
             return
         with orm.session():
@@ -89,13 +98,24 @@ class Questions:
                 self._unanswered(question, self._asked[question], verdict)
                 del self._verdicts[0], self._asked[question]
 
+    def keep(self) -> None:
+        """Keep for other workers what the gate said; raises ``Unavailable``, and holds it for the next call.
+
+        It need not be kept before it is acted on: a worker that is lost in between lets somebody ask again.
+        """
+        if self._said:
+            with orm.session():
+                orm.GateAnswer.keep(self._said)
+            self._said = []
+
     def close(self) -> list[Work]:
         """Ask no more, let others ask, and give what waited."""
         self._gate.close()
+        self.keep()
         with orm.session():
-            for answer in self._asked.values():
-                answer.release()
-        waited, self._waiting = self.waiting, {}
+            for asked in self._asked.values():
+                asked.answer.release()
+        waited, self._asked = self.waiting, {}
         return waited
 
     def _decide(self, work: Work) -> Verdict | None:
@@ -106,9 +126,11 @@ class Questions:
 
     def _ask(self, asking: dict[orm.Question, list[Work]]) -> None:
         """Use the answers that are kept, ask what nobody asks, and put off what another worker is asking."""
+        self.keep()
         lease = self._settings.policy.timeout + self._settings.delivery.lease
         answers = orm.GateAnswer.claim(asking, lease)
         at = orm.now()
+        asks = []
         for question, works in asking.items():
             # An event that was purged by force takes its deliveries with it.
             answer = answers.get(question)
@@ -118,44 +140,37 @@ class Questions:
             elif answer.allowed is not None:
                 self._judge_all(works, Verdict(answer.allowed, _said(answer.status), answer.status))
             elif answer.asking:
-                self._gate.start([Ask(question, question[1], works[0].event.body)])
-                self._asked[question] = answer
-                self._waiting[question] = works
+                asks.append(Ask(question, question[1], works[0].event.body))
+                self._asked[question] = _Asked(answer, works)
             else:
                 wait = (answer.ask_at - at).total_seconds() if answer.lease is None else _ASKED_ELSEWHERE
                 for work in works:
                     self._note(work, State.PENDING, WAITS, delay=max(0.0, wait))
+        self._gate.start(asks)
 
     def _answered(self, answered: Sequence[tuple[orm.Question, Verdict]]) -> None:
         """Judge what waited, by its subscription as it is now: asking may have taken long."""
-        self._keep(answered)
-        waited = {question: self._waiting[question] for question, _verdict in answered}
-        now = self._subscribers.of({work.subscriber.key for works in waited.values() for work in works})
+        waited = [work for question, _verdict in answered for work in self._asked[question].works]
+        now = self._subscribers.of({work.subscriber.key for work in waited})
         # All of it before anything is judged: what fails then must not be judged again, by an answer that is gone.
         self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
-        for question, _verdict in answered:
-            del self._waiting[question], self._asked[question]
-        for question, verdict in answered:
-            for work in waited[question]:
+        heard = [(self._asked.pop(question), verdict) for question, verdict in answered]
+        self._said += [(asked.answer, bool(verdict.allowed), verdict.status or 0) for asked, verdict in heard]
+        for asked, verdict in heard:
+            for work in asked.works:
                 work.subscriber, work.waited = now[work.subscriber.key], True
-            self._judge_all(waited[question], verdict)
+            self._judge_all(asked.works, verdict)
 
-    @orm.repeated
-    def _keep(self, answered: Sequence[tuple[orm.Question, Verdict]]) -> None:
-        """Keep answers in one transaction."""
-        with orm.transaction():
-            for question, verdict in answered:
-                self._asked[question].answer(bool(verdict.allowed), verdict.status or 0)
-
-    def _unanswered(self, question: orm.Question, answer: orm.GateAnswer, verdict: Verdict) -> None:
+    def _unanswered(self, question: orm.Question, asked: _Asked, verdict: Verdict) -> None:
         """Ask again later, at growing intervals; past ``policy.max_age`` what waits is dead."""
-        policy = self._settings.policy
+        policy, answer = self._settings.policy, asked.answer
         times = answer.unanswered + 1
         delay = growing(times, policy.max_interval)
         answer.postpone(delay, verdict.status)
         too_old = answer.age(orm.now()) >= policy.max_age
         LOG.warning("gate.unanswered event=%s user=%r times=%s reason=%r", *question, times, verdict.reason)
-        for work in self._waiting.pop(question):
+        works, asked.works = asked.works, []
+        for work in works:
             if too_old:
                 self._note(work, State.DEAD, f"{verdict.reason}, for longer than policy.max_age", verdict.status)
             else:

@@ -186,16 +186,15 @@ class Courier:
         waits = self._lost is not None and (self._lost.delivery.starts >= _ALONE or now < self._lost_since + _AT_ONCE)
         alone = self._lost is not None and self._lost.delivery.starts >= _ALONE
         looks = not waits and now >= self._look_for_lost_at
-        # Behind what has just come; but what always has something to do looks all the same.
-        if not alone and not (looks and now >= self._look_for_lost_at + _LOOK_FOR_LOST):
-            claimed = self._lanes.claim(room)
-            if claimed:
-                return claimed
-        if looks:
-            lost = self._claim_lost(lease)
-            if lost is not None:
-                return lost
-        return []
+        # Behind what has just come, unless there is always something that has.
+        overdue = looks and now >= self._look_for_lost_at + _LOOK_FOR_LOST
+        claimed = [] if alone or overdue else self._lanes.claim(room)
+        if claimed or not looks:
+            return claimed
+        lost = self._claim_lost(lease)
+        if lost is not None:
+            return lost
+        return self._lanes.claim(room) if overdue and not alone else []
 
     def _claim_lost(self, lease: float) -> Sequence[orm.Claimed] | None:
         """Claim one delivery whose worker was lost: it may be what that worker died of.
@@ -337,6 +336,7 @@ class Courier:
 
     def _settle(self) -> None:
         """Write what has ended."""
+        self._questions.keep()
         written = self._results.write()
         self._lanes.settled(result.work.delivery.lane for result in written)
         if any((outcome := result.settlement.outcome) and outcome.counts_for_target for result in written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import wraps
@@ -213,39 +213,9 @@ def repeated(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @repeated
-def claim(
-    model: type[peewee.Model],
-    due: peewee.Expression,
-    order: peewee.Field,
-    limit: int,
-    values: Mapping[str, Any],
-) -> list[Any]:
-    """Write ``values`` into at most ``limit`` rows that are due and that nobody else is claiming, and give them.
-
-    One short transaction; the caller holds no lock when it returns.
-    """
-    key = model._meta.primary_key
-    if _dialect.look_first and not model.select(key).where(due).exists():
-        return []
-    wanted = model.select().where(due).order_by(order).limit(limit)
-    with transaction():
-        rows = list(skipping(wanted))
-        if rows:
-            model.update(**values).where(key.in_([getattr(row, key.name) for row in rows])).execute()
-    for row in rows:
-        for name, value in values.items():
-            setattr(row, name, value)
-    return rows
-
-
 def locking(query: peewee.ModelSelect) -> peewee.ModelSelect:
     """Let a query lock its rows until the transaction ends, where writers do not queue anyway."""
     return query.for_update() if _dialect.skip_locked else query
-
-
-def skipping(query: peewee.ModelSelect) -> peewee.ModelSelect:
-    """Let a query lock its rows, without those that somebody else has locked, where writers do not queue anyway."""
-    return query.for_update(_dialect.skip_locked) if _dialect.skip_locked else query
 
 
 def insert_missing(model: type[peewee.Model], rows: list[dict[str, Any]]) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from functools import reduce
 from uuid import UUID, uuid4
 
 import peewee
 
 from .base import BaseModel
-from .database import claim, insert_missing, now, repeated, transaction
+from .database import DB, dialect, now, repeated, transaction
 from .eventlog import EventLog
+from .insertion import Insertion
+from .statements import keys, marks, run
 
 #: An event and the user whose right to see it is in question.
 Question = tuple[UUID, str]
@@ -60,40 +60,44 @@ class GateAnswer(BaseModel):
     @classmethod
     @repeated
     def _claim(cls, wanted: set[Question], lease: float) -> dict[Question, GateAnswer]:
+        known = _found(wanted)
+        if len(known) == len(wanted) and all(row.allowed is not None for row in known.values()):
+            return known
         token = uuid4()
         with transaction():
             at = now()
-            # Looked for first, because a row that is not inserted uses up an id all the same.
-            known = {(row.event_log_id, row.user) for row in cls.select().where(cls._any_of(wanted))}
-            fresh = [
-                {"event_log": event, "user": user, "first_asked": at, "ask_at": at}
-                for event, user in sorted(wanted - known)
-            ]
-            insert_missing(cls, fresh)
-            open_questions = cls._any_of(wanted) & cls.allowed.is_null() & (cls.ask_at <= at)
-            claim(cls, open_questions, cls.id, len(wanted), {"lease": token, "ask_at": at + timedelta(seconds=lease)})
-            rows = list(cls.select().where(cls._any_of(wanted)))
-        for row in rows:
+            until = at + timedelta(seconds=lease)
+            due = sorted(row.id for row in known.values() if row.allowed is None and row.ask_at <= at)
+            if due:
+                mine = f"id IN ({marks(due)}) AND allowed IS NULL AND ask_at <= ?"
+                values = [dialect().key(str(token)), until, *due, at]
+                run(f"{dialect().by_index}UPDATE gateanswer SET lease = ?, ask_at = ? WHERE {mine}", values)  # noqa: S608 - of our own words
+            fresh = sorted(wanted - known.keys())
+            if fresh:
+                taken = {"unanswered": 0, "first_asked": at, "ask_at": until, "lease": token}
+                _INSERTION.missing([{"event_log": event, "user": user, **taken} for event, user in fresh])
+            found = _found(wanted)
+        for row in found.values():
             row.asking = row.lease == token
-        return {(row.event_log_id, row.user): row for row in rows}
+        return found
 
     #: Whether the caller of ``claim`` is the one to ask.
     asking = False
 
     @classmethod
-    def _any_of(cls, questions: set[Question]) -> peewee.Expression:
-        events, users = {event for event, _ in questions}, {user for _, user in questions}
-        pairs = [(cls.event_log == event) & (cls.user == user) for event, user in sorted(questions)]
-        # Joined as a tree, because neither peewee nor SQLite takes an expression of a thousand levels.
-        while len(pairs) > 1:
-            pairs = [reduce(operator.or_, pairs[at : at + 2]) for at in range(0, len(pairs), 2)]
-        return cls.event_log.in_(list(events)) & cls.user.in_(list(users)) & pairs[0]
-
     @repeated
-    def answer(self, allowed: bool, status: int) -> None:
-        """Keep what the policy server said."""
-        cls = type(self)
-        cls.update(allowed=allowed, status=status, lease=None).where(self._held()).execute()
+    def keep(cls, said: Iterable[tuple[GateAnswer, bool, int]]) -> None:
+        """Keep what the policy server said to claimed questions, with its status, where they are still the caller's."""
+        alike: dict[tuple[str, bool, int], list[int]] = {}
+        for row, allowed, status in said:
+            alike.setdefault((str(row.lease), allowed, status), []).append(row.id)
+        with transaction():
+            for (lease, allowed, status), ids in sorted(alike.items(), key=lambda item: item[1]):
+                run(
+                    f"{dialect().by_index}UPDATE gateanswer SET allowed = ?, status = ?, lease = NULL"  # noqa: S608 - of our own words
+                    f" WHERE lease = ? AND id IN ({marks(ids)})",
+                    [allowed, status, dialect().key(lease), *sorted(ids)],
+                )
 
     @repeated
     def postpone(self, delay: float, status: int | None) -> None:
@@ -120,3 +124,39 @@ class GateAnswer(BaseModel):
     def age(self, at: datetime) -> float:
         """Give the seconds since the question was first asked."""
         return float((at - self.first_asked).total_seconds())
+
+
+_INSERTION = Insertion(GateAnswer, ("event_log", "user", "unanswered", "first_asked", "ask_at", "lease"), now=())
+
+
+def _found(wanted: Collection[Question]) -> dict[Question, GateAnswer]:
+    """Give the rows that there are, by their questions.
+
+    The condition holds for every one of the users with every one of the events; for pairs alone the databases have
+    no words in common.
+    """
+    ours = dialect()
+    events, users = keys({str(event) for event, _user in wanted}), sorted({user for _event, user in wanted})
+    user, moment = DB.obj.quote[0] + "user" + DB.obj.quote[1], ours.moment
+    cursor = run(
+        f"{ours.by_index}SELECT id, {ours.written('event_log_id')}, {user}, allowed, status, unanswered, first_asked,"  # noqa: S608 - of our own words
+        f" ask_at, {ours.written('lease')} FROM gateanswer"
+        f" WHERE event_log_id IN ({marks(events)}) AND {user} IN ({marks(users)})",
+        [*events, *users],
+    )
+    found = {}
+    for key, event, who, allowed, status, unanswered, first_asked, ask_at, lease in cursor.fetchall():
+        question = UUID(event), who
+        if question in wanted:
+            found[question] = GateAnswer(
+                id=key,
+                event_log=question[0],
+                user=who,
+                allowed=None if allowed is None else bool(allowed),
+                status=status,
+                unanswered=unanswered,
+                first_asked=moment(first_asked),
+                ask_at=moment(ask_at),
+                lease=UUID(lease) if lease else None,
+            )
+    return found

@@ -60,7 +60,8 @@ class Router:
                     made += self._route(claimed, began)
                 # Behind what has just come, and one at a time, so that no two of them are lost together again.
                 began = time.monotonic()
-                lost = self._claim_lost(began)
+                looks = not claimed or began >= self._look_for_lost_at
+                lost = self._claim_lost(began) if looks else None
                 if lost and lost.starts >= _GIVEN_UP:
                     self._park(lost)
                 elif lost:
@@ -71,8 +72,6 @@ class Router:
 
     def _claim_lost(self, now: float) -> orm.ClaimedEvent | None:
         """Claim an event whose worker was lost: it may be what that worker died of."""
-        if now < self._look_for_lost_at:
-            return None
         young = now < self._born + SETTLED
         lost = orm.EventLog.claim_lost(self._hold(), _AGAIN if young else None)
         if lost is None:
