@@ -18,6 +18,9 @@ PATIENCE = 30.0
 #: Seconds between two tries of the same event.
 AGAIN = 0.1
 
+#: One event in so many is one of those for rare subscriptions: its number is a multiple of it.
+TURNS = 20
+
 
 class Sender:
     """Sends events 1, 2, 3, … of one type from several threads, to the services in turn, at a rate in a second.
@@ -91,7 +94,7 @@ class Sender:
             "source": f"urn:{self.type}",
             "type": self.type,
             "datacontenttype": "application/json",
-            "data": {"number": number, "padding": self._padding},
+            "data": {"number": number, "turn": number % TURNS, "padding": self._padding},
         }
 
     def _keep(self) -> None:

@@ -19,8 +19,8 @@ def soak(rig: Rig, events: int, kills: int, rate: float) -> Run:
     """Send so many events, and spread so many kills over them; a seed gives the same ones again."""
     run = rig.run()
     run.subscribe_good()
-    run.subscribe(rig.sink.url(f"/slow/0.05/{run.type}"))
-    run.subscribe(rig.sink.url(f"/script/500,200/{run.type}"))
+    run.subscribe(rig.sink.url(f"/slow/0.05/{run.type}"), rare=True)
+    run.subscribe(rig.sink.url(f"/script/500,200/{run.type}"), rare=True)
     with rig.kept() as keeper, run.sender(rate) as sender:
         for number in range(1, kills + 1):
             reached = events * number // (kills + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.support.sink import Arrival
@@ -20,8 +20,8 @@ class Evidence:
     sent: Sequence[int]
     acked: Sequence[int]
     rows: Sequence[int]
-    #: Paths of the subscriptions that must get every event.
-    paths: Sequence[str]
+    #: Paths of the subscriptions that must get every event whose number is a multiple of this.
+    paths: Mapping[str, int]
     arrivals: Sequence[Arrival]
     dead: Sequence[tuple[str, int]]
     #: Statuses of the answers that `/receive` gave.
@@ -51,7 +51,7 @@ def judge(seen: Evidence) -> Verdict:
     found = Verdict()
     taken = [arrival for arrival in seen.arrivals if arrival.status == 200]
     delivered = {(arrival.path, int(arrival.id)) for arrival in taken}
-    wanted = {(path, number) for path in seen.paths for number in seen.acked}
+    wanted = {(path, number) for path, every in seen.paths.items() for number in seen.acked if number % every == 0}
     lost = wanted - delivered - set(seen.dead)
     found.lost = len(lost)
     found.duplicates = len(taken) - len({(arrival.path, arrival.id) for arrival in taken})
@@ -61,6 +61,9 @@ def judge(seen: Evidence) -> Verdict:
     unexpected = {number for _, number in delivered} - set(seen.sent)
     if unexpected:
         say(f"delivered and never sent: {_some(unexpected)}")
+    unwanted = {(path, number) for path, number in delivered if number % seen.paths.get(path, 1)}
+    if unwanted:
+        say(f"delivered and not subscribed to: {_some(unwanted)}")
     if found.duplicates > seen.bound:
         say(f"{found.duplicates} came again, {seen.bound} may")
     ids: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
