@@ -25,7 +25,7 @@ SECONDS = 3.0
 #: Seconds that a lease lasts: short, so that workers take each other's work.
 LEASE = 0.2
 #: What becomes of a question, and of an attempt.
-ANSWERS: list[Callable[[GateAnswer], None]] = [
+ANSWERS: list[Callable[[orm.Answer], None]] = [
     lambda answer: GateAnswer.keep([(answer, True, 200)]),
     lambda answer: answer.postpone(0.0, 500),
     lambda answer: answer.release(),
@@ -104,7 +104,7 @@ class Everybody:
         claimed = orm.claim_due(20, LEASE)
         EventLogMatch.renew(claimed, LEASE)
         if claimed:
-            asked = GateAnswer.claim([(row.event_log_id, random.choice("ab")) for row in claimed], LEASE)
+            asked = GateAnswer.claim([(row.event_key, random.choice("ab")) for row in claimed], LEASE)
             for answer in (each for each in asked.values() if each.asking):
                 random.choice(ANSWERS)(answer)
             self._record(claimed)

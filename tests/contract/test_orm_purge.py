@@ -34,7 +34,7 @@ def finished(count: int, state: State = State.DELIVERED) -> list[UUID]:
     with orm.transaction():
         outcome = Outcome(status=200)
         EventLogMatch.settle(Settlement(row, state, "ended", delay=0.0, outcome=outcome) for row in claimed)
-    GateAnswer.claim([(row.event_log_id, "alice") for row in rows], LONG)
+    GateAnswer.claim([(str(row.event_log_id), "alice") for row in rows], LONG)
     return [row.event_log_id for row in rows]
 
 

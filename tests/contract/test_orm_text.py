@@ -106,15 +106,15 @@ def test_filters_differ_by_every_character(member: str) -> None:
 @pytest.mark.usefixtures("database")
 def test_questions_differ_by_every_character() -> None:
     """The policy server is asked about each spelling of a user, and each has its own answer."""
-    uuid = stored()
+    event = str(stored())
 
     for number, user in enumerate(SPELLINGS):
-        asked = GateAnswer.claim([(uuid, user)], 60)[uuid, user]
+        asked = GateAnswer.claim([(event, user)], 60)[event, user]
         assert asked.asking, user
         GateAnswer.keep([(asked, bool(number % 2), 200 + number)])
 
-    found = GateAnswer.claim([(uuid, user) for user in SPELLINGS], 60)
-    assert {user: found[uuid, user].status for user in SPELLINGS} == {
+    found = GateAnswer.claim([(event, user) for user in SPELLINGS], 60)
+    assert {user: found[event, user].status for user in SPELLINGS} == {
         user: 200 + number for number, user in enumerate(SPELLINGS)
     }
 

@@ -298,7 +298,7 @@ def test_question_of_a_vanished_worker_is_asked_again(
     event = guarded_each.accept()
     guarded_each.route()
     with orm.session():
-        vanished = orm.GateAnswer.claim([(event, "alice")], 60)[event, "alice"]
+        vanished = orm.GateAnswer.claim([(str(event), "alice")], 60)[str(event), "alice"]
     guarded_each.deliver()
     waiting = len(policy_server.asks()), outcome(guarded_each)
 

@@ -36,7 +36,7 @@ class Note(Protocol):
 class _Asked:
     """A question that the gate has, and what waits for it."""
 
-    answer: orm.GateAnswer
+    answer: orm.Answer
     works: list[Work]
 
 
@@ -59,7 +59,7 @@ class Questions:
         self._note = note
         self._asked: dict[orm.Question, _Asked] = {}
         self._verdicts: list[tuple[orm.Question, Verdict]] = []
-        self._said: list[tuple[orm.GateAnswer, bool, int]] = []
+        self._said: list[tuple[orm.Answer, bool, int]] = []
 
     @property
     def waiting(self) -> list[Work]:
@@ -143,7 +143,7 @@ class Questions:
                 asks.append(Ask(question, question[1], works[0].event.body))
                 self._asked[question] = _Asked(answer, works)
             else:
-                wait = (answer.ask_at - at).total_seconds() if answer.lease is None else _ASKED_ELSEWHERE
+                wait = (answer.ask_at - at).total_seconds() if answer.token is None else _ASKED_ELSEWHERE
                 for work in works:
                     self._note(work, State.PENDING, WAITS, delay=max(0.0, wait))
         self._gate.start(asks)

@@ -89,7 +89,7 @@ class Work:
     @property
     def question(self) -> orm.Question:
         """Give what the gate is asked."""
-        return self.event.uuid, self.subscriber.row.user
+        return self.event.key, self.subscriber.row.user
 
 
 class Result(NamedTuple):

@@ -22,7 +22,7 @@ from .dialects import meanwhile
 from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, NewDelivery
 from .eventmatch import Change, EventMatch, SubscriptionRevision
-from .gateanswer import GateAnswer, Question
+from .gateanswer import Answer, GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
 from .settling import Settlement
@@ -32,6 +32,7 @@ from .worker import Worker
 
 __all__ = [
     "DB",
+    "Answer",
     "BaseModel",
     "Change",
     "Choice",
