@@ -22,7 +22,7 @@ DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
 .NOTPARALLEL:
-.PHONY: help run test neighbours faults fuzz services check format docs bench bench-upgrade clean
+.PHONY: help run test neighbours faults fuzz services check format audit lock docs bench bench-upgrade clean
 
 help:
 	@echo 'make run            start the service                 ARGS="-p 8071" goes to pacifica-notifications'
@@ -33,6 +33,8 @@ help:
 	@echo 'make services       install the servers that the tests can use (Debian), or say how'
 	@echo 'make check          format, lint, types'
 	@echo 'make format         format and repair what lint can repair'
+	@echo 'make audit          ask whether anything that the image installs has a known fault'
+	@echo 'make lock           choose anew what the image installs: config/requirements.lock'
 	@echo 'make docs           build docs/_build/html'
 	@echo 'make bench          measure all figures               ARGS="--quick" for a short look, "delivering" for a part'
 	@echo 'make bench-upgrade  measure the upgrade of a large database'
@@ -69,6 +71,15 @@ check: $(TEST)
 format: $(TEST)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: $(TEST)
+	@$(BIN)/python .ci/audit $(ARGS)
+
+lock: $(MADE)
+	@$(PIP) install pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-options --no-emit-index-url \
+		--no-emit-trusted-host --extra mariadb --extra postgresql --extra redis --extra uwsgi \
+		--output-file config/requirements.lock pyproject.toml
 
 docs: $(DOCS)
 	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html
