@@ -101,6 +101,8 @@ class Receive:
     timeout: float = setting(10.0, number(float, 0.1, 3600))
     #: Events that may wait at once in one process to be stored; one more is answered 503 at once.
     queue: int = setting(1000, number(int, 1, 1000000))
+    #: Events that one batch may have; a larger one is answered 413. Together they may have ``max_body`` bytes.
+    max_batch: int = setting(100, number(int, 1, 1000))
 
 
 @dataclass(frozen=True, slots=True)

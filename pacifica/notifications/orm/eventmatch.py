@@ -79,6 +79,8 @@ class EventMatch(BaseModel):
     ordered = peewee.BooleanField(default=False, constraints=[peewee.SQL("DEFAULT FALSE")])
     warned = peewee.DateTimeField(null=True)
     paced_until = peewee.DateTimeField(null=True)
+    content_mode = peewee.CharField(max_length=16, null=True)
+    event_version = peewee.CharField(max_length=8, null=True)
 
     @property
     def lane(self) -> str:
