@@ -252,6 +252,37 @@ def test_a_batch_of_the_largest_size(service: Watched, source: str) -> None:
     assert len(rows(service, source)) == 100
 
 
+# A sender asks whether it may send.
+
+
+@pytest.fixture(scope="module")
+def choosy(start: Start) -> Watched:
+    """A service that tells two senders that they may send."""
+    return start({"receive.webhook_origins": "Events.example.com, other.example.org", "receive.webhook_rate": 120})
+
+
+def asked(service: Watched, origin: str | None = None, **more: str) -> tuple[str | None, str | None]:
+    """Return what OPTIONS allows: which origin, at which rate."""
+    headers = ({"WebHook-Request-Origin": origin} if origin else {}) | more
+    answer = requests.request("OPTIONS", f"{service.url}/receive", headers=headers, timeout=30)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+    return answer.headers.get("WebHook-Allowed-Origin"), answer.headers.get("WebHook-Allowed-Rate")
+
+
+def test_any_sender_may_send(service: Watched) -> None:
+    """3.3 With nothing set, every sender is told that it may send, at any rate."""
+    assert asked(service, "events.example.com", **{"WebHook-Request-Rate": "100"}) == ("*", "*")
+    assert asked(service) == ("*", "*")
+
+
+def test_some_senders_may_send(choosy: Watched) -> None:
+    """3.3 Where senders are named, each of them is told so, with the rate; any other gets no consent."""
+    assert asked(choosy, "events.example.com") == ("Events.example.com", "120")
+    assert asked(choosy, "OTHER.example.org") == ("other.example.org", "120")
+    assert asked(choosy, "example.org") == asked(choosy, "*") == asked(choosy) == (None, None)
+
+
 # The documentation.
 
 
@@ -260,10 +291,10 @@ def test_every_example_of_the_documentation(service: Watched) -> None:
     """Each command of the page about CloudEvents is answered as the page shows, but for the uuids."""
     page = "docs/reference/cloudevents.md"
     blocks = [block for block in pages.blocks_of(page, pages.read(page)) if block.language in ("bash", "json")]
-    asked, shown = blocks[::2], blocks[1::2]
-    assert [block.language for block in blocks] == ["bash", "json"] * 4
+    commands, answers = blocks[:8:2], blocks[1:8:2]
+    assert [block.language for block in blocks] == [*["bash", "json"] * 4, "bash"]
 
-    for command, answer in zip(asked, shown, strict=True):
+    for command, answer in zip(commands, answers, strict=True):
         text = command.text.replace("http://localhost:8070", service.url)
         done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True, timeout=60)
 

@@ -65,8 +65,15 @@ class ReceiveEvent:
 
     @answers.answering
     def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
-        """Name the methods."""
+        """Name the methods, and answer a sender who asks whether it may send (HTTP webhooks 1.0.2, section 4)."""
         answers.allow("OPTIONS, POST")
+        settings = get_config().receive
+        asking = cherrypy.serving.request.wsgi_environ.get("HTTP_WEBHOOK_REQUEST_ORIGIN", "").strip().lower()
+        origins = {origin.lower(): origin for origin in settings.webhook_origins}
+        allowed = "*" if "*" in origins else origins.get(asking)
+        if allowed:
+            cherrypy.response.headers["WebHook-Allowed-Origin"] = allowed
+            cherrypy.response.headers["WebHook-Allowed-Rate"] = str(settings.webhook_rate or "*")
 
 
 def attributes(environ: Mapping[str, Any]) -> dict[str, str]:
