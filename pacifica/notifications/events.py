@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -219,13 +219,23 @@ def with_extensions(text: str, extensions: Mapping[str, Any]) -> str:
         raise ValueError("only a JSON object can be extended")
     members = documents.members(text)
     if any(name == "specversion" for name, _ in members):
-        added = {name: _attribute_text(value) for name, value in usable_extensions(extensions).items()}
+        core = _core(next(json.loads(raw) for name, raw in members if name == "specversion"))
+        usable = usable_extensions(extensions).items()
+        added = {name: _attribute_text(value) for name, value in usable if name not in core}
     else:
         own = next((json.loads(raw) for name, raw in members if name == "extensions"), None) or {}
         added = {"extensions": json.dumps(own | dict(extensions), ensure_ascii=False)}
     kept = [(name, added.pop(name, raw)) for name, raw in members]
     both = [*kept, *added.items()]
     return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{raw}" for name, raw in both) + "}"
+
+
+def _core(version: Any) -> Collection[str]:
+    """Give the names that are no extensions' in a version."""
+    found: Collection[str] = (
+        EVENT_SCHEMA["$defs"].get(version, {}).get("properties", ()) if isinstance(version, str) else ()
+    )
+    return found
 
 
 def _attribute_text(value: Any) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 #: All but U+0021 to U+007E, and of these the quotation mark and the percent sign.
 _ENCODED = re.compile(r"[^!#$&-~]")
+_ENCODED_OF_JSON = re.compile(r"[^ -$&-~]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PERCENT = re.compile(rb"%(..?|)", re.DOTALL)
@@ -14,7 +17,17 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 
 def encode(text: str) -> str:
     """Give an attribute's value as a header has it; raises ``ValueError`` for a lone surrogate."""
-    return _ENCODED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)
+    return _ENCODED.sub(percented, text)
+
+
+def encode_json(value: Any) -> str:
+    """Give a value as a header of 0.1 or 0.2 has it: JSON, of which what is not printable ASCII is percent-encoded."""
+    return _ENCODED_OF_JSON.sub(percented, json.dumps(value, ensure_ascii=False))
+
+
+def percented(found: re.Match[str]) -> str:
+    """Give what a pattern found, percent-encoded as UTF-8."""
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
 def decode(value: str) -> str:

@@ -32,6 +32,11 @@ def charset(content_type: str) -> str:
     return found[1] if found else ""
 
 
+def is_utf_8(content_type: str) -> bool:
+    """Tell whether text of this type is UTF-8, as it is where no charset is named."""
+    return charset(content_type).lower() in _UTF_8
+
+
 def mode(content_type: str, has_attributes: bool) -> Mode:
     """Tell the content mode (HTTP binding 1.0.2, section 3).
 
@@ -49,7 +54,7 @@ def mode(content_type: str, has_attributes: bool) -> Mode:
 def kind(content_type: str) -> Kind:
     """Tell what data of this type is (JSON format 1.0.2, section 3.1); with another charset than UTF-8 it is bytes."""
     top, _, sub = essence(content_type).partition("/")
-    if charset(content_type).lower() not in _UTF_8:
+    if not is_utf_8(content_type):
         return "bytes"
     if sub == "json" or sub.endswith("+json"):
         return "json"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from . import media
 
 BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_UNPRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 def _attribute(description: str, longest: int = 512) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def _attribute(description: str, longest: int = 512) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": longest,
-        "pattern": _UNPRINTABLE,
+        "pattern": PRINTABLE,
         "description": f"{description} without control characters",
     }
 
@@ -50,13 +51,16 @@ _OPTIONAL: dict[str, Any] = {
     "type": ["string", "null"],
     "minLength": 1,
     "maxLength": 512,
-    "pattern": _UNPRINTABLE,
+    "pattern": PRINTABLE,
     "description": "text without control characters",
 }
 _TIME = {"type": ["string", "null"], "format": "date-time"}
 _MEDIA_TYPE = _OPTIONAL | {"pattern": media.PATTERN, "description": "a media type such as text/plain (RFC 2046)"}
 #: No character that a URI never has; what is beyond ASCII is let through, as in an IRI (RFC 3987).
-_URI_CHARACTERS = r'[^\u0000-\u0020\u007f-\u00a0"<>\\^`{|}]'
+_NOT_IN_URI = r'\u0000-\u0020\u007f-\u00a0"<>\\^`{|}'
+_URI_CHARACTERS = f"[^{_NOT_IN_URI}]"
+NOT_IN_URI = re.compile(f"[{_NOT_IN_URI}]")
+ABSOLUTE_URI = f"^[A-Za-z][A-Za-z0-9+.-]*:{_URI_CHARACTERS}*$"
 
 
 def _names(*more: str) -> dict[str, Any]:
@@ -115,7 +119,7 @@ _SCHEMA_1_0: dict[str, Any] = {
         "dataschema": _OPTIONAL
         | {
             "maxLength": 2048,
-            "pattern": f"^[A-Za-z][A-Za-z0-9+.-]*:{_URI_CHARACTERS}*$",
+            "pattern": ABSOLUTE_URI,
             "description": "an absolute URI (RFC 3986)",
         },
         "data": True,
@@ -128,7 +132,7 @@ _SCHEMA_1_0: dict[str, Any] = {
     "propertyNames": _names("data_base64"),
     "additionalProperties": {
         "type": ["string", "integer", "boolean", "null"],
-        "pattern": _UNPRINTABLE,
+        "pattern": PRINTABLE,
         "description": "text without control characters",
     },
 }

@@ -47,7 +47,9 @@ class HttpTarget:
 def _lines(sending: Sending) -> list[bytes]:
     """Give the header lines of a sending."""
     lines = [
-        f"Content-Type: {sending.content_type}".encode(),
+        # Without a value curl leaves it out; without the line it would say that the body is a form.
+        f"Content-Type: {sending.content_type}".rstrip().encode(),
+        *sending.headers,
         f"{DELIVERY_HEADER}: {sending.delivery}".encode(),
         f"{ATTEMPT_HEADER}: {sending.attempt}".encode(),
     ]
