@@ -165,6 +165,36 @@ def test_batched_events_go_one_by_one(doors: Doors, target: RecordingTarget) -> 
     assert {request.header("Content-Type") for request in found} == {CLOUD}
 
 
+@pytest.mark.parametrize("mode", [None, "structured", "binary"])
+def test_64_kib_are_forwarded(doors: Doors, target: RecordingTarget, mode: str | None) -> None:
+    """3.1 Events of 64 KiB and more are forwarded, in each mode, with attributes that nobody here knows."""
+    path = f"/large-{mode}"
+    subscribe(doors, target, path, content_mode=mode)
+    body = json.dumps({"a": "ü" * 33_000}, ensure_ascii=False).encode()
+    doors.accept_binary(FIELDS | {"unheardof": "a%20b", "empty": ""}, "application/json", body)
+    doors.work()
+
+    (request,) = target.wait_for(1, path)
+
+    assert len(body) > 64 * 1024
+    assert request.body.endswith(b'"data":' + body + b"}" if mode == "structured" else body)
+    known = request.json() if mode == "structured" else fields_of(request)
+    assert known["empty"] == ""
+    assert known["unheardof"] == ("a b" if mode == "structured" else "a%20b")
+
+
+def test_a_path_sees_the_shape_of_0_1(doors: Doors, target: RecordingTarget) -> None:
+    """3.6 A JSONPath finds an event of 0.1 by its own names, whatever mode it came in and goes in."""
+    path = '$[?(@["eventID"] = "1" and @.extensions.a = 1 and @.data.n > 1)]'
+    subscribe(doors, target, "/shape", jsonpath=path, event_version="1.0")
+    doors.accept_binary(OLD_FIELDS, "application/json", DATA)
+    doors.accept_binary(OLD_FIELDS | {"x-a": "2", "eventid": '"2"'}, "application/json", DATA)
+    doors.work()
+
+    assert [fields_of(request)["id"] for request in target.wait_for(1, "/shape")] == ["1"]
+    assert len(doors.deliveries()) == 1
+
+
 ODD = [
     "[1]",
     '"text"',

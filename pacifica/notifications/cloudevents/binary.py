@@ -30,7 +30,7 @@ def read(fields: Mapping[str, str], content_type: str, body: bytes, max_depth: i
 
     ``fields`` are as for ``events.parse_binary``. Raises ``InvalidEvent`` that names every fault of the headers.
     """
-    attributes = _attributes(fields)
+    attributes = _attributes(fields, max_depth)
     has_version = not attributes.keys().isdisjoint(_VERSIONS)
     version = version_of(attributes) if has_version else "1.0"
     names = NAMES[version]
@@ -45,7 +45,7 @@ def read(fields: Mapping[str, str], content_type: str, body: bytes, max_depth: i
     return "{" + ",".join(members) + "}", attributes | {name: value for name, (_text, value) in data.items()}
 
 
-def _attributes(fields: Mapping[str, str]) -> dict[str, Any]:
+def _attributes(fields: Mapping[str, str], max_depth: int) -> dict[str, Any]:
     """Decode the headers, those of 0.1 under their own names."""
     found: dict[str, Any] = {}
     faults: dict[str, str] = {}
@@ -53,9 +53,11 @@ def _attributes(fields: Mapping[str, str]) -> dict[str, Any]:
     said = "0.1" if old else fields.get("specversion", "").strip(' \t"')
     for field, raw in fields.items():
         try:
-            value = (
-                headers.decode(raw) if said not in _OF_JSON else _of_json(raw, said != "0.3" and field not in _TEXTS)
-            )
+            if said in _OF_JSON:
+                # An extension of 0.1 is two deep in the structured form.
+                value = _of_json(raw, said != "0.3" and field not in _TEXTS, max_depth - 2)
+            else:
+                value = headers.decode(raw)
             _put(found, field, value, old)
         except ValueError as error:
             faults[f"/{documents.escape(field)}"] = f"{error} (header ce-{field})"
@@ -79,7 +81,7 @@ def _put(found: dict[str, Any], field: str, value: Any, old: bool) -> None:
         raise ValueError("is no attribute of CloudEvents 0.1; an extension is sent as CE-X-NAME")
 
 
-def _of_json(raw: str, any_value: bool) -> Any:
+def _of_json(raw: str, any_value: bool, max_depth: int) -> Any:
     """Give the value of a header that is JSON and then percent-encoded (HTTP binding 0.1 and 0.2, section 3.1.3.2).
 
     Many senders leave the quotation marks of a string out; that is taken as well.
@@ -89,11 +91,11 @@ def _of_json(raw: str, any_value: bool) -> Any:
     if not marked and not any_value:
         return text
     try:
-        return documents.read(text.encode())
+        return documents.read(text.encode(), max_depth)
     except InvalidBody as error:
-        if not marked:
+        if not marked and text[:1] not in ("{", "["):
             return text
-        raise ValueError(f"is no JSON string: {error}") from None
+        raise ValueError(f"is no JSON value: {error}") from None
 
 
 def _data(

@@ -12,6 +12,8 @@ from .. import documents
 from . import headers, media
 from .versions import NAMES, version_of
 
+#: Bytes that the headers of an event may have together: servers commonly take 8 KiB of all that there are.
+LONGEST = 6 * 1024
 _MEDIA_TYPE = re.compile(media.PATTERN)
 #: RFC 9110, section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -33,9 +35,9 @@ def binary(text: str, came_as: str | None = None) -> Message | None:
     """Give an event in binary mode; None for one that can't be, and is to be sent in structured mode.
 
     That is one without data, because a webhook has a body (HTTP webhooks 1.0.2, section 2.1); one whose data is no
-    text in UTF-8 though its media type asks for one; and one with members that have no place in a header. ``came_as``
-    is the text that was accepted of an event that came in binary mode: its data goes as it came. Raises ``ValueError``
-    or ``InvalidEvent`` for what is no event.
+    text in UTF-8 though its media type asks for one; and one with members that have no place in a header, or are
+    longer than ``LONGEST``. ``came_as`` is the text that was accepted of an event that came in binary mode: its data
+    goes as it came. Raises ``ValueError`` or ``InvalidEvent`` for what is no event.
     """
     members = documents.members(text)
     raw = next((value for name, value in members if name == "data"), None)
@@ -54,7 +56,9 @@ def binary(text: str, came_as: str | None = None) -> Message | None:
     else:
         content_type = content_type or "application/json"
         body = _of_json(raw, content_type, came_as) if version in _MARKED or _is_plain(content_type) else None
-    return Message(body, content_type, lines) if body and lines else None
+    if not body or not lines or sum(map(len, lines)) > LONGEST:
+        return None
+    return Message(body, content_type, lines)
 
 
 def _base64(
@@ -98,7 +102,7 @@ def _lines(version: str, attributes: Mapping[str, Any]) -> list[bytes]:
     else:
         left_out = ("data_base64", *(("datacontentencoding",) if version == "0.3" else ()))
         pairs = {f"ce-{name}": value for name, value in attributes.items() if name not in left_out}
-    if not all(map(_TOKEN.fullmatch, pairs)):
+    if not all(map(_TOKEN.fullmatch, pairs)) or len({name.lower() for name in pairs}) < len(pairs):
         return []
     write = headers.encode_json if version in ("0.1", "0.2") else _text
     return [f"{name}: {write(value)}".encode() for name, value in pairs.items() if value is not None]

@@ -49,7 +49,7 @@ def _lines(sending: Sending) -> list[bytes]:
     lines = [
         # Without a value curl leaves it out; without the line it would say that the body is a form.
         f"Content-Type: {sending.content_type}".rstrip().encode(),
-        *sending.headers,
+        *map(_kept, sending.headers),
         f"{DELIVERY_HEADER}: {sending.delivery}".encode(),
         f"{ATTEMPT_HEADER}: {sending.attempt}".encode(),
     ]
@@ -59,6 +59,12 @@ def _lines(sending: Sending) -> list[bytes]:
     if authorization:
         lines.append(f"Authorization: {authorization}".encode())
     return lines
+
+
+def _kept(line: bytes) -> bytes:
+    """Give a header line so that curl sends it if it has no value: written with a colon it would be left out."""
+    name, colon, value = line.partition(b":")
+    return line if value.strip() or not colon else name + b";"
 
 
 def _authorization(auth: Mapping[str, Any]) -> str:
