@@ -14,7 +14,7 @@ from typing import Any
 from . import documents, plain
 from .cloudevents import batch, binary
 from .cloudevents.media import STRUCTURED, Mode
-from .cloudevents.schemas import BASE64
+from .cloudevents.schemas import BASE64, NONCHARACTER
 from .cloudevents.schemas import EVENT_SCHEMA as EVENT_SCHEMA
 from .cloudevents.versions import NAMES, version_of
 from .errors import InvalidEvent
@@ -23,9 +23,6 @@ from .errors import InvalidEvent
 _PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
 _CORE_1_0 = frozenset(EVENT_SCHEMA["$defs"]["1.0"]["properties"])
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")
-_NONCHARACTER = re.compile(
-    f"[\ufdd0-\ufdef{''.join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))}]"
-)
 #: Members that may differ between two sendings of the same event.
 _VARYING = frozenset({"time", "eventTime", "traceparent", "tracestate"})
 
@@ -156,7 +153,7 @@ def _type_faults(value: Mapping[str, Any]) -> dict[str, str]:
     for name, member in value.items():
         if name == "data":
             continue
-        if type(member) is str and not member.isascii() and _NONCHARACTER.search(member):
+        if type(member) is str and not member.isascii() and NONCHARACTER.search(member):
             faults[f"/{documents.escape(name)}"] = "must be text without noncharacters such as U+FFFF"
         elif type(member) is int and not -(2**31) <= member < 2**31:
             faults[f"/{documents.escape(name)}"] = "must be an integer of 32 bits; send it as a string"

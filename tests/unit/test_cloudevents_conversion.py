@@ -69,7 +69,7 @@ def test_extensions_of_0_1() -> None:
     """3.6 Names become lower case and digits; what is taken gets a number, so that nothing is lost."""
     extensions = {
         "comExampleExtension": 1, "comexampleextension": {"a": None}, "my-ext_1": "x", "ID": "y", "data": [1], "é": "z",
-        "line": "a\nb", "empty": "", "absent": None,
+        "line": "a\nb", "empty": "", "absent": None, "none": "\uffff",
     }  # fmt: skip
 
     assert converted({**OLD, "extensions": extensions, "unknown": 5}) == {
@@ -83,6 +83,7 @@ def test_extensions_of_0_1() -> None:
         "extension": "z",
         "line": '"a\\nb"',
         "empty": "",
+        "none": '"\\uffff"',
     }
 
 

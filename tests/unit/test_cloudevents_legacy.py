@@ -130,6 +130,13 @@ def test_binary_0_2_and_0_3(version: str, quoted: bool) -> None:
     assert found == {**attributes, kind: "text/plain", "data": "x"}
 
 
+def test_a_mark_that_is_encoded_is_a_part_of_a_text_in_0_3() -> None:
+    """3.6 In 0.3 a header is the text itself: a quotation mark that is percent-encoded belongs to it."""
+    found = binary({"specversion": "0.3", **NEWER, "ext": "%22a", "contenttype": "an%20extension"})
+
+    assert (found["ext"], found["contenttype"]) == ('"a', "an extension")
+
+
 @pytest.mark.parametrize(
     ("fields", "members"),
     [

@@ -22,6 +22,8 @@ _OF_JSON = ("0.1", "0.2", "0.3")
 _VERSIONS = ("specversion", "cloudEventsVersion")
 #: Those whose values are texts; of another header in 0.1 and 0.2 the value is any JSON.
 _TEXTS = {*_OF_0_1, "specversion", "type", "id", "time", "schemaurl", "cloudeventsversion"}
+#: What ``datacontenttype`` was called.
+_TYPE_OF_DATA = {"0.1": "contenttype", "0.2": "contenttype"}
 _NO_HEADER = "is no header of a CloudEvent: the type of the data stands in Content-Type"
 
 
@@ -53,11 +55,11 @@ def _attributes(fields: Mapping[str, str], max_depth: int) -> dict[str, Any]:
     said = "0.1" if old else fields.get("specversion", "").strip(' \t"')
     for field, raw in fields.items():
         try:
-            if said in _OF_JSON:
-                # An extension of 0.1 is two deep in the structured form.
-                value = _of_json(raw, said != "0.3" and field not in _TEXTS, max_depth - 2)
-            else:
-                value = headers.decode(raw)
+            is_json = said in _OF_JSON
+            # An extension of 0.1 is two deep in the structured form.
+            value = _of_json(raw, said, field not in _TEXTS, max_depth - 2) if is_json else headers.decode(raw)
+            if field == _TYPE_OF_DATA.get(said, "datacontenttype"):
+                raise ValueError(_NO_HEADER)
             _put(found, field, value, old)
         except ValueError as error:
             faults[f"/{documents.escape(field)}"] = f"{error} (header ce-{field})"
@@ -67,8 +69,6 @@ def _attributes(fields: Mapping[str, str], max_depth: int) -> dict[str, Any]:
 
 
 def _put(found: dict[str, Any], field: str, value: Any, old: bool) -> None:
-    if field in ("datacontenttype", "contenttype"):
-        raise ValueError(_NO_HEADER)
     if field == "data":
         raise ValueError("is no header of a CloudEvent: the data is the body")
     if not old:
@@ -81,14 +81,16 @@ def _put(found: dict[str, Any], field: str, value: Any, old: bool) -> None:
         raise ValueError("is no attribute of CloudEvents 0.1; an extension is sent as CE-X-NAME")
 
 
-def _of_json(raw: str, any_value: bool, max_depth: int) -> Any:
+def _of_json(raw: str, version: str, any_value: bool, max_depth: int) -> Any:
     """Give the value of a header that is JSON and then percent-encoded (HTTP binding 0.1 and 0.2, section 3.1.3.2).
 
-    Many senders leave the quotation marks of a string out; that is taken as well.
+    Many senders leave the quotation marks of a string out, as 0.3 does; that is taken as well. In 0.3 a mark that is
+    percent-encoded is a part of the string.
     """
-    text = headers.unpercented(raw.strip(" \t"))
-    marked = text.startswith('"')
-    if not marked and not any_value:
+    raw = raw.strip(" \t")
+    text = headers.unpercented(raw)
+    marked = (raw if version == "0.3" else text).startswith('"')
+    if not marked and (version == "0.3" or not any_value):
         return text
     try:
         return documents.read(text.encode(), max_depth)

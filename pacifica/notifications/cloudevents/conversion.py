@@ -10,7 +10,7 @@ from typing import Any
 from .. import documents
 from . import media
 from .headers import percented
-from .schemas import ABSOLUTE_URI, EVENT_SCHEMA, NOT_IN_URI, PRINTABLE
+from .schemas import ABSOLUTE_URI, EVENT_SCHEMA, NONCHARACTER, NOT_IN_URI, PRINTABLE
 from .versions import NAMES, version_of
 
 _CORE = frozenset(EVENT_SCHEMA["$defs"]["1.0"]["properties"])
@@ -51,12 +51,12 @@ def _attributes(version: str, attributes: Mapping[str, Any]) -> Iterator[tuple[s
     yield from {
         "specversion": "1.0",
         "id": attributes[names.id],
-        "source": NOT_IN_URI.sub(percented, attributes["source"]),
+        "source": NONCHARACTER.sub(percented, NOT_IN_URI.sub(percented, attributes["source"])),
         "type": attributes[names.type],
     }.items()
     optional = {
         "time": (names.time, _time(attributes.get(names.time))),
-        "subject": (names.subject, attributes.get(names.subject or "")),
+        "subject": (names.subject, _plain(attributes.get(names.subject or ""))),
         "datacontenttype": (names.content_type, _matching(media.PATTERN, attributes.get(names.content_type))),
         "dataschema": (names.schema, _matching(ABSOLUTE_URI, attributes.get(names.schema))),
     }
@@ -82,13 +82,18 @@ def _extensions(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         while name in taken:
             name, number = f"{stem}{number}", number + 1
         taken.add(name)
-        yield name, value if _is_attribute(value) else json.dumps(value, ensure_ascii=False)
+        yield name, value if _is_attribute(value) else _json_text(value)
 
 
 def _is_attribute(value: Any) -> bool:
     if isinstance(value, str):
-        return re.fullmatch(PRINTABLE, value) is not None
+        return re.fullmatch(PRINTABLE, value) is not None and not NONCHARACTER.search(value)
     return isinstance(value, bool) or (isinstance(value, int) and value in _INTEGERS)
+
+
+def _json_text(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if NONCHARACTER.search(text) or not re.fullmatch(PRINTABLE, text) else text
 
 
 def _time(time: str | None) -> str | None:
@@ -96,6 +101,10 @@ def _time(time: str | None) -> str | None:
     if not time or documents.rfc3339(time) is not None:
         return time
     return f"{time}Z"
+
+
+def _plain(value: Any) -> str | None:
+    return value if isinstance(value, str) and _is_attribute(value) else None
 
 
 def _matching(pattern: str, value: Any) -> str | None:

@@ -8,6 +8,10 @@ from typing import Any
 from . import media
 
 BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+#: Code points that are no characters and never will be (CloudEvents 1.0.2, section "Type System").
+NONCHARACTER = re.compile(
+    f"[\ufdd0-\ufdef{''.join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))}]"
+)
 PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
