@@ -126,7 +126,7 @@ $(TEST): pyproject.toml tests/fuzz/npm/package-lock.json $(MADE) | $(PACKAGE)
 	@$(PIP) install "$(WHEEL)[uwsgi]" || { [ "$$CI" != true ] && echo 'uWSGI could not be built here; its tests will be skipped.'; }
 	@mkdir -p $(VENV)/npm
 	@cp tests/fuzz/npm/package*.json $(VENV)/npm
-	@npm ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --silent || { [ "$$CI" != true ] && echo 'npm could not fetch the payloads of webhooks; the tests go without them.'; }
+	@npm ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --silent || { [ "$$CI" != true ] && echo 'npm could not fetch the payloads of webhooks and the SDK of CloudEvents; the tests go without them.'; }
 	@touch $@
 
 $(BENCH): $(TEST)

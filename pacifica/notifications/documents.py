@@ -140,6 +140,19 @@ def members(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def elements(text: str) -> list[str]:
+    """Cut an array's text, which ``read`` took, into its elements as they stand."""
+    found = []
+    at = _skip(text, text.index("[") + 1)
+    while text[at] != "]":
+        _value, end = _DECODER.raw_decode(text, at)
+        found.append(text[at:end])
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return found
+
+
 def _skip(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1

@@ -5,97 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from . import documents, plain
+from .cloudevents import batch, binary
+from .cloudevents.media import STRUCTURED, Mode
+from .cloudevents.schemas import BASE64, NONCHARACTER
+from .cloudevents.schemas import EVENT_SCHEMA as EVENT_SCHEMA
+from .cloudevents.versions import NAMES, version_of
 from .errors import InvalidEvent
 
-_UNPRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-#: The same for what was stored without a look at it: a lone surrogate is no text either.
+#: What was stored without a look at it may hold this: a lone surrogate is no text either.
 _PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*"
-
-
-def _attribute(description: str, longest: int = 512) -> dict[str, Any]:
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": longest,
-        "pattern": _UNPRINTABLE,
-        "description": f"{description} without control characters",
-    }
-
-
-#: CloudEvents 0.1 in JSON (0.1, section "Context Attributes"): names in camel case, extensions in a map.
-_SCHEMA_0_1: dict[str, Any] = {
-    "type": "object",
-    "required": ["cloudEventsVersion", "eventType", "source", "eventID"],
-    "properties": {
-        "cloudEventsVersion": {"const": "0.1"},
-        "eventType": _attribute("text, the type of occurrence,"),
-        "eventTypeVersion": {"type": ["string", "null"], "maxLength": 512},
-        "source": _attribute("a URI-reference"),
-        "eventID": _attribute("text, the event's id,", 255),
-        "eventTime": {
-            "type": ["string", "null"],
-            "format": "date-time-or-local",
-            "description": "a time such as 2026-01-31T12:00:00Z; the zone may be missing",
-        },
-        "schemaURL": {"type": ["string", "null"]},
-        "contentType": {"type": ["string", "null"]},
-        "extensions": {"type": ["object", "null"]},
-        "data": True,
-    },
-}
-
-#: CloudEvents 1.0 in JSON (1.0.2, section 3; JSON format 1.0.2, sections 2 and 3).
-_SCHEMA_1_0: dict[str, Any] = {
-    "type": "object",
-    "required": ["specversion", "type", "source", "id"],
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "type": _attribute("text, the type of occurrence,"),
-        "source": _attribute("a URI-reference"),
-        "id": _attribute("text, the event's id,", 255),
-        "time": {"type": ["string", "null"], "format": "date-time"},
-        "subject": {
-            "type": ["string", "null"],
-            "minLength": 1,
-            "maxLength": 512,
-            "pattern": _UNPRINTABLE,
-            "description": "text without control characters",
-        },
-        "datacontenttype": {"type": ["string", "null"], "minLength": 1},
-        "dataschema": {"type": ["string", "null"], "minLength": 1},
-        "data": True,
-        "data_base64": {
-            "type": ["string", "null"],
-            "pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
-            "description": "base64 (RFC 4648, section 4)",
-        },
-    },
-    "propertyNames": {
-        "pattern": "^(?:data_base64|[a-z0-9]+)$",
-        "description": "an attribute name of lower-case letters and digits",
-    },
-    "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
-}
-
-#: What ``POST /receive`` takes.
-EVENT_SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "CloudEvent in structured JSON mode, version 0.1 or 1.0",
-    "type": "object",
-    "if": {"required": ["specversion"]},
-    "then": {"$ref": "#/$defs/1.0"},
-    "else": {"$ref": "#/$defs/0.1"},
-    "$defs": {"0.1": _SCHEMA_0_1, "1.0": _SCHEMA_1_0},
-}
-
-_CORE_1_0 = frozenset(_SCHEMA_1_0["properties"])
+_CORE_1_0 = frozenset(EVENT_SCHEMA["$defs"]["1.0"]["properties"])
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")
 #: Members that may differ between two sendings of the same event.
 _VARYING = frozenset({"time", "eventTime", "traceparent", "tracestate"})
@@ -103,7 +29,10 @@ _VARYING = frozenset({"time", "eventTime", "traceparent", "tracestate"})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One checked event: the text that was accepted, its value, and the attributes that rows are looked up by."""
+    """One checked event: the text that was accepted, its value, and the attributes that rows are looked up by.
+
+    ``mode`` says how it came; one in binary mode has the text of its structured form.
+    """
 
     text: str
     value: Mapping[str, Any]
@@ -114,6 +43,7 @@ class Event:
     type: str
     subject: str | None
     time: datetime | None
+    mode: Mode = "structured"
 
     @property
     def identity(self) -> str:
@@ -157,44 +87,83 @@ def parse(body: bytes, content_type: str = "application/json", max_depth: int = 
     Raises ``InvalidBody`` for what is not I-JSON and ``InvalidEvent`` that names every fault of the event.
     """
     value = documents.read(body, max_depth)
+    return _checked(body.decode(), value, content_type, "structured")
+
+
+def parse_binary(fields: Mapping[str, str], content_type: str, body: bytes, max_depth: int = 100) -> Event:
+    """Check an event in binary mode and give its structured form.
+
+    ``fields`` are the ``ce-`` headers, names in lower case without ``ce-``, values as Latin-1 reads their bytes.
+    Raises ``InvalidEvent`` that names every fault.
+    """
+    text, value = binary.read(fields, content_type, body, max_depth)
+    return _checked(text, value, STRUCTURED, "binary")
+
+
+def parse_batch(body: bytes, max_depth: int = 100, max_events: int = 100) -> list[Event]:
+    """Check a batch (JSON format 1.0.2, section 4) and give its events, each with its own slice of the text.
+
+    Raises as ``parse``; pointers of faults begin with the place in the batch, as in ``/2/source``.
+    """
+    found, faults = [], dict[str, str]()
+    for place, (text, value) in enumerate(batch.read(body, max_depth, max_events)):
+        try:
+            found.append(_checked(text, value, STRUCTURED, "batched"))
+        except InvalidEvent as error:
+            faults |= {f"/{place}{pointer}": message for pointer, message in error.faults.items()}
+            if len(faults) >= documents.MOST_FAULTS:
+                break
+    if faults:
+        raise InvalidEvent(dict(list(faults.items())[: documents.MOST_FAULTS]))
+    return found
+
+
+def _checked(text: str, value: Any, content_type: str, mode: Mode) -> Event:
+    """Give the event of a value and its text; raises ``InvalidEvent``."""
     if not isinstance(value, dict):
         raise InvalidEvent({"": "must be a JSON object, one CloudEvent"})
-    version = _version(value)
+    version = version_of(value)
+    names = NAMES[version]
     schema, is_plain = _schema(version)
     faults = {} if is_plain(value) else documents.faults(schema, value)
-    if version == "1.0" and value.get("data_base64") is not None and "data" in value:
-        faults["/data_base64"] = "can't stand beside data; send one of the two"
+    if version == "1.0":
+        faults |= _type_faults(value)
+    elif version == "0.3" and value.get("datacontentencoding") and not _is_base64(value.get("data", "")):
+        faults["/data"] = "must be base64 (RFC 4648, section 4), because datacontentencoding says so"
     if faults:
         raise InvalidEvent(faults)
-    old = version == "0.1"
-    time = value.get("eventTime" if old else "time")
+    time = value.get(names.time)
     return Event(
-        text=body.decode(),
+        text=text,
         value=value,
         content_type=content_type,
         version=version,
-        id=value["eventID" if old else "id"],
+        id=value[names.id],
         source=value["source"],
-        type=value["eventType" if old else "type"],
-        subject=None if old else value.get("subject"),
-        time=documents.rfc3339(time, zone_required=not old) if time else None,
+        type=value[names.type],
+        subject=value.get(names.subject) if names.subject else None,
+        time=documents.rfc3339(time, zone_required=names.zone_required) if time else None,
+        mode=mode,
     )
 
 
-def _version(value: Mapping[str, Any]) -> str:
-    """Find which specification's names an event uses, and refuse those that are not taken."""
-    for name, taken in (("specversion", "1.0"), ("cloudEventsVersion", "0.1")):
-        if name in value:
-            if value[name] != taken:
-                shown = json.dumps(value[name])[:40]
-                raise InvalidEvent({f"/{name}": f"is {shown}; taken are specversion 1.0 and cloudEventsVersion 0.1"})
-            return taken
-    if "eventType" in value or "eventID" in value:
-        return "0.1"
-    raise InvalidEvent(
-        {"/specversion": 'is required and must be "1.0" (or cloudEventsVersion "0.1"): this is no CloudEvent'}
-        | {f"/{name}": "is required" for name in ("type", "source", "id") if name not in value}
-    )
+def _type_faults(value: Mapping[str, Any]) -> dict[str, str]:
+    """Find what CloudEvents 1.0.2 says beyond the schema: section 3.1 of the JSON format, "Type System" of the core."""
+    faults = {}
+    for name, member in value.items():
+        if name == "data":
+            continue
+        if type(member) is str and not member.isascii() and NONCHARACTER.search(member):
+            faults[f"/{documents.escape(name)}"] = "must be text without noncharacters such as U+FFFF"
+        elif type(member) is int and not -(2**31) <= member < 2**31:
+            faults[f"/{documents.escape(name)}"] = "must be an integer of 32 bits; send it as a string"
+    if value.get("data_base64") is not None and "data" in value:
+        faults["/data_base64"] = "can't stand beside data; send one of the two"
+    return faults
+
+
+def _is_base64(data: Any) -> bool:
+    return isinstance(data, str) and re.fullmatch(BASE64, data) is not None
 
 
 @cache
@@ -247,13 +216,23 @@ def with_extensions(text: str, extensions: Mapping[str, Any]) -> str:
         raise ValueError("only a JSON object can be extended")
     members = documents.members(text)
     if any(name == "specversion" for name, _ in members):
-        added = {name: _attribute_text(value) for name, value in usable_extensions(extensions).items()}
+        core = _core(next(json.loads(raw) for name, raw in members if name == "specversion"))
+        usable = usable_extensions(extensions).items()
+        added = {name: _attribute_text(value) for name, value in usable if name not in core}
     else:
         own = next((json.loads(raw) for name, raw in members if name == "extensions"), None) or {}
         added = {"extensions": json.dumps(own | dict(extensions), ensure_ascii=False)}
     kept = [(name, added.pop(name, raw)) for name, raw in members]
     both = [*kept, *added.items()]
     return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{raw}" for name, raw in both) + "}"
+
+
+def _core(version: Any) -> Collection[str]:
+    """Give the names that are no extensions' in a version."""
+    found: Collection[str] = (
+        EVENT_SCHEMA["$defs"].get(version, {}).get("properties", ()) if isinstance(version, str) else ()
+    )
+    return found
 
 
 def _attribute_text(value: Any) -> str:

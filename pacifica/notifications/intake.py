@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from . import events, orm
 from .config import Settings
@@ -10,6 +11,11 @@ from .errors import Conflict
 from .writer import writer
 
 LOG = logging.getLogger(__name__)
+
+_CONFLICT = (
+    "and source were accepted before, or stand before it in the batch, with other content; send a new id"
+    " (receive.on_conflict = accept would take it)"
+)
 
 
 def accept(body: bytes, content_type: str, settings: Settings) -> orm.Stored:
@@ -27,6 +33,24 @@ def accept(body: bytes, content_type: str, settings: Settings) -> orm.Stored:
             f"source and id were accepted before with other content, as event {stored.conflicts_with};"
             " send a new id (receive.on_conflict = accept would take it)"
         )
+    return stored
+
+
+def accept_all(accepted: Sequence[events.Event], settings: Settings) -> list[orm.Stored]:
+    """Store the events of one request, all of them or none, and give their rows in order; raises as ``accept``.
+
+    ``Conflict`` names the places of those that conflict, as in ``/2/id``.
+    """
+    if not accepted:
+        return []
+    news = [orm.NewEvent.of(event) for event in accepted]
+    stored = writer(settings.receive).store_all(news, sum(len(event.text) for event in accepted))
+    refuse = settings.receive.on_conflict == "refuse"
+    conflicts = [place for place, found in enumerate(stored) if refuse and found.conflicts_with is not None]
+    for place in conflicts or range(len(accepted)):
+        _log(accepted[place], stored[place])
+    if conflicts:
+        raise Conflict({f"/{place}/id" if len(accepted) > 1 else "/id": _CONFLICT for place in conflicts})
     return stored
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-WRITABLE = ("name", "jsonpath", "target_url", "extensions", "auth", "disabled", "retry", "limits", "ordered")
+WRITABLE = (
+    *("name", "jsonpath", "target_url", "extensions", "auth", "disabled", "retry", "limits", "ordered"),
+    *("content_mode", "event_version"),
+)
 READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
 REQUIRED = ("name", "jsonpath", "target_url")
 VERSION = "v0.1"
@@ -137,6 +140,8 @@ _PROPERTIES: dict[str, Any] = {
     "retry": _RETRY,
     "limits": _LIMITS,
     "ordered": {"type": "boolean"},
+    "content_mode": {"enum": ["structured", "binary", None]},
+    "event_version": {"enum": ["1.0", None]},
 }
 _PROPERTIES |= {name: _PROPERTIES[name] | {"readOnly": True} for name in READ_ONLY}
 

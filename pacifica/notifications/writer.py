@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 
 from . import failpoints, orm
 from .config import Receive
@@ -18,8 +19,9 @@ from .errors import Overloaded, Unavailable
 
 LOG = logging.getLogger(__name__)
 
-#: Rows of one transaction at most. Its bodies have at most half of ``receive.max_body`` bytes together, unless it is
-#: one alone: that is what MariaDB is sure to take in one statement.
+#: Rows of one transaction at most, unless one request alone brings more. Its bodies have at most half of
+#: ``receive.max_body`` bytes together, unless it is one request alone: that is what MariaDB is sure to take in one
+#: statement.
 MOST = 100
 #: Seconds between two lines about events that were turned away.
 QUIET = 5.0
@@ -29,11 +31,11 @@ GRACE = 5.0
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """An event whose request waits, and where the request waits for what became of it."""
+    """Events whose request waits, and where the request waits for what became of them."""
 
-    new: orm.NewEvent
+    events: Sequence[orm.NewEvent]
     size: int
-    outcome: queue.SimpleQueue[orm.Stored | Exception] = field(default_factory=queue.SimpleQueue)
+    outcome: queue.SimpleQueue[list[orm.Stored] | Exception] = field(default_factory=queue.SimpleQueue)
     given_up: bool = False
 
 
@@ -53,14 +55,18 @@ class Writer:
         self._thread.start()
 
     def store(self, new: orm.NewEvent, size: int) -> orm.Stored:
-        """Wait until an event with a body of ``size`` bytes is committed.
+        """Wait until an event with a body of ``size`` bytes is committed; raises as ``store_all`` does."""
+        return self.store_all([new], size)[0]
 
-        Raises ``Overloaded`` at once where too much waits already; ``Unavailable`` when the database does not answer,
-        or not in time: then it may be stored or not, and storing it again is safe. Whatever else is wrong with an event
-        is raised for that event alone.
+    def store_all(self, events: Sequence[orm.NewEvent], size: int) -> list[orm.Stored]:
+        """Wait until events of one request, with a body of ``size`` bytes, are committed; all of them or none.
+
+        Where conflicts are refused, and there is one among several events, none is stored. Raises ``Overloaded`` at
+        once where too much waits already; ``Unavailable`` when the database does not answer, or not in time: then they
+        may be stored or not, and storing them again is safe. Whatever else is wrong with them is raised for them alone.
         """
         self._refuse_if_overloaded()
-        waiting = _Waiting(new, size)
+        waiting = _Waiting(events, size)
         self._queue.put(waiting)
         try:
             outcome = waiting.outcome.get(timeout=self.settings.timeout)
@@ -102,8 +108,8 @@ class Writer:
         self._next = None
         if first is None:
             return []
-        batch, size = [first], first.size
-        while len(batch) < MOST:
+        batch, size, rows = [first], first.size, len(first.events)
+        while rows < MOST and not self._is_alone(first):
             try:
                 each = self._queue.get_nowait()
             except queue.Empty:
@@ -112,17 +118,21 @@ class Writer:
                 # Found again when these are stored.
                 self._queue.put(None)
                 break
-            size += each.size
-            if size > self.settings.max_body // 2:
+            size, rows = size + each.size, rows + len(each.events)
+            if size > self.settings.max_body // 2 or rows > MOST or self._is_alone(each):
                 self._next = each
                 break
             batch.append(each)
         return batch
 
+    def _is_alone(self, waiting: _Waiting) -> bool:
+        """Tell whether it needs a transaction of its own, because it may be taken back."""
+        return len(waiting.events) > 1 and self.settings.on_conflict == "refuse"
+
     def _answer(self, batch: list[_Waiting]) -> None:
         """Store a batch and tell everybody."""
         try:
-            outcomes: Sequence[orm.Stored | Exception] = self._store(batch)
+            outcomes: Sequence[list[orm.Stored] | Exception] = self._store(batch)
         except Unavailable as error:
             self._answer_unavailable(batch + self._all_waiting(), error)
             return
@@ -160,7 +170,7 @@ class Writer:
             self._queue.put(None)
         return found
 
-    def _store(self, batch: list[_Waiting]) -> list[orm.Stored]:
+    def _store(self, batch: list[_Waiting]) -> list[list[orm.Stored]]:
         if not batch:
             return []
         try:
@@ -169,9 +179,13 @@ class Writer:
             # A pooled connection may be dead since the database's last restart; a second one is new.
             return self._commit(batch)
 
-    def _commit(self, batch: list[_Waiting]) -> list[orm.Stored]:
+    def _commit(self, batch: list[_Waiting]) -> list[list[orm.Stored]]:
         with orm.session():
-            return orm.EventLog.store_all([each.new for each in batch], self.settings.on_conflict == "refuse")
+            if self._is_alone(batch[0]):
+                return [orm.EventLog.store_whole(batch[0].events)]
+            events = [new for each in batch for new in each.events]
+            stored = iter(orm.EventLog.store_all(events, self.settings.on_conflict == "refuse"))
+        return [list(islice(stored, len(each.events))) for each in batch]
 
 
 _guard = threading.Lock()

@@ -416,7 +416,7 @@ def test_an_event_is_shown_without_what_only_routing_uses() -> None:
 
     assert shown.keys() == (
         {"uuid", "jsondata", "created", "content_type", "source", "event_id", "type", "subject", "time"}
-        | {"routed", "revision", "error"}
+        | {"routed", "revision", "error", "mode"}
     )
     assert shown["uuid"] == str(row.uuid)
     assert shown["created"] == f"{row.created.isoformat(timespec='microseconds')}Z"

@@ -297,6 +297,10 @@ def older_database(url: str, version: Version, monkeypatch: pytest.MonkeyPatch) 
         orm.disconnect()
 
 
+#: What 4.3 adds to subscriptions.
+MODES = ("content_mode", "event_version")
+
+
 @pytest.mark.parametrize("version", [(4, 0), (4, 1)])
 def test_what_a_later_schema_adds_is_added(
     new_url: Callable[[], str], version: Version, monkeypatch: pytest.MonkeyPatch
@@ -329,14 +333,45 @@ def test_what_a_later_schema_adds_is_added(
     assert (synced.before, synced.now) == (version, OrmSync.versions[-1])
     after = contents(url)
     added: dict[str, Row] = {
-        "eventmatch": dict.fromkeys(("retry", "limits", "warned", "paced_until")) | {"ordered": False},
-        "eventlog": {"starts": 0, "error": None},
+        "eventmatch": dict.fromkeys(("retry", "limits", "warned", "paced_until", *MODES)) | {"ordered": False},
+        "eventlog": {"starts": 0, "error": None, "mode": "structured"},
         "eventlogmatch": {"starts": 0, "accepted": None, "reopened": None},
     }
     assert {uuid: row.pop("lane") for uuid, row in after["eventlogmatch"].items()} == lanes
     assert after == {table: {uuid: row | added[table] for uuid, row in rows.items()} for table, rows in before.items()}
     use_database(new)
     OrmSync.update_tables()
+    assert described(url) ^ described(new) == set()
+
+
+@pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "event_version"), None], ids=str)
+def test_modes_are_added(
+    new_url: Callable[[], str], undone: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of 4.2, also one where the step broke off, says that its events came in structured mode."""
+    url, new = new_url(), new_url()
+    older_database(url, (4, 2), monkeypatch)
+    write_row(url, "eventlog", 1)
+    write_row(url, "eventmatch", 1)
+    before = contents(url)
+    if undone:
+        use_database(url)
+        OrmSync.update_tables()
+        orm.disconnect()
+        with opened(url) as database:
+            database.execute_sql(f"ALTER TABLE {undone[0]} DROP COLUMN {undone[1]}")
+            database.execute_sql("UPDATE notificationsystem SET value = 2 WHERE part = 'minor'")
+
+    for each in (url, new):
+        use_database(each)
+        synced = OrmSync.update_tables()
+        orm.disconnect()
+
+    assert synced.now == OrmSync.versions[-1]
+    added: dict[str, Row] = {"eventmatch": dict.fromkeys(MODES), "eventlog": {"mode": "structured"}}
+    assert contents(url) == {
+        table: {uuid: row | added.get(table, {}) for uuid, row in rows.items()} for table, rows in before.items()
+    }
     assert described(url) ^ described(new) == set()
 
 
@@ -390,6 +425,7 @@ def test_a_release_of_4_1_can_write(url: str) -> None:
 
     found = contents(url)
     assert (found["eventmatch"][owner]["ordered"], found["eventlog"][event]["starts"]) == (False, 0)
+    assert found["eventlog"][event]["mode"] == "structured"
     assert (found["eventlogmatch"][delivery]["lane"], found["eventlogmatch"][delivery]["starts"]) == ("", 0)
 
 

@@ -436,6 +436,10 @@ def new(**changes: Any) -> dict[str, Any]:
     return make_event_1_0(data=ABSENT, **changes)
 
 
+BATCH = "application/cloudevents-batch+json"
+#: The headers that every event in binary mode has.
+BINARY = (("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-type", "t"), ("ce-source", "/s"))
+
 #: What an extension attribute of 1.0 can't be.
 NO_ATTRIBUTE: list[object] = [{}, [], 1.5]
 
@@ -454,7 +458,7 @@ EVENTS = [
     ),
     *(
         says(f"1.0 of version {value!r}", new(version=value), "/specversion")
-        for value in ("0.1", "0.3", "1.1", "1.0 ", 1.0, None)
+        for value in ("0.1", "0.4", "1.1", "1.0 ", 1.0, None)
     ),
     says("0.1 with the names of 1.0", {**new(version=ABSENT), "cloudEventsVersion": "0.1"}, "/eventType"),
     says("1.0 with the names of 0.1", {**old(version=ABSENT), "specversion": "1.0"}, "/id"),
@@ -490,16 +494,28 @@ EVENTS = [
         says(f"data_base64 {value!r}", new(data_base64=value), "/data_base64")
         for value in ("a", "====", "AA\nAA", "-_-_", 5)
     ),
-    Bad("batch", b"[" + GOOD_EVENT + b"]", 415, "cloudevents-batch", content_type="application/cloudevents-batch+json"),
-    Bad("avro", GOOD_EVENT, 415, "avro", content_type="application/cloudevents+avro"),
-    Bad(
-        "binary mode",
-        b"{}",
-        400,
-        "specversion",
-        headers=(("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-type", "t"), ("ce-source", "/s")),
-        pointer="/specversion",
+    Bad("batch of another format", b"[]", 415, "batch+avro", content_type="application/cloudevents-batch+avro"),
+    Bad("batch that is none", GOOD_EVENT, 400, "array", content_type=BATCH),
+    Bad("batch with bad members", b"[{},5]", 400, "0.source is required", content_type=BATCH, pointer="/1"),
+    Bad("batch too large", b"[" + b"{}," * 100 + b"{}]", 413, "receive.max_batch", content_type=BATCH),
+    Bad("batch of another charset", b"[]", 415, "utf-16", content_type=f"{BATCH}; charset=utf-16"),
+    Bad("avro", GOOD_EVENT, 415, "application/cloudevents+json", content_type="application/cloudevents+avro"),
+    *(
+        Bad(
+            f"binary mode without {name}",
+            b"{}",
+            400,
+            f"{name} is required: send the header ce-{name}",
+            headers=tuple(field for field in BINARY if field[0] != f"ce-{name}"),
+            pointer=f"/{name}",
+        )
+        for name in ("specversion", *REQUIRED_1_0)
     ),
+    Bad("binary mode with bad JSON", b"{", 400, "not JSON", headers=BINARY, pointer="/data"),
+    Bad("binary mode with a type twice", b"{}", 400, "Content-Type", headers=(*BINARY, ("ce-datacontenttype", "a/b"))),
+    Bad("binary mode, gzip", b"{}", 415, "Content-Encoding", headers=(*BINARY, ("Content-Encoding", "gzip"))),
+    Bad("binary mode, large", b" " * 2 * MIB, 413, "receive.max_body", headers=BINARY),
+    Bad("binary mode, no UTF-8", b"", 400, "UTF-8", headers=(*BINARY, ("ce-x", "%C0%A0")), pointer="/x"),
 ]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
-from pacifica.notifications import config, intake, orm, routing, runner, subscriptions
+from pacifica.notifications import config, events, intake, orm, routing, runner, subscriptions
 from pacifica.notifications.delivery import Courier
 
 from .factories import make_event, make_subscription
@@ -81,6 +81,11 @@ class Doors:
         event = make_event() if event is None else event
         body = event if isinstance(event, bytes) else json.dumps(event, ensure_ascii=False).encode()
         return intake.accept(body, content_type, self.settings).uuid
+
+    def accept_binary(self, fields: Mapping[str, str], content_type: str = "", body: bytes = b"") -> UUID:
+        """Accept an event in binary mode, headers by their names without `ce-`."""
+        event = events.parse_binary(fields, content_type, body)
+        return intake.accept_all([event], self.settings)[0].uuid
 
     def route(self) -> int:
         """Route everything and return the number of deliveries made."""

@@ -142,7 +142,12 @@ def check_curl(words: list[str]) -> None:
     assert hasattr(place, method), f"{parts.path} does not take {method}"
     if parts.query:
         eventmatch._narrowed(dict(parse_qsl(parts.query, strict_parsing=True)))
-    if sent is not None and not sent.startswith("@"):
+    headers = dict(word.split(": ", 1) for at, word in enumerate(words) if words[at - 1] == "-H")
+    fields = {name[3:].lower(): value for name, value in headers.items() if name.lower().startswith("ce-")}
+    if sent is not None and fields:
+        assert parts.path == "/receive"
+        events.parse_binary(fields, headers["Content-Type"], sent.encode())
+    elif sent is not None and not sent.startswith("@"):
         check_value(json.loads(sent), changed=method == "PUT")
 
 
@@ -259,7 +264,11 @@ def check_json(block: Block) -> None:
 
 
 def check_value(value: Any, changed: bool = False) -> None:
-    """Hold a value to the schema of what it shows: an event, a subscription, an answer."""
+    """Hold a value to the schema of what it shows: an event, a subscription, an answer, or a list of these."""
+    if isinstance(value, list):
+        for each in value:
+            check_value(each)
+        return
     shown = set(value)
     if shown & {"specversion", "cloudEventsVersion"}:
         events.parse(json.dumps(value).encode())
@@ -337,6 +346,8 @@ def test_what_can_be_copied_works(block: Block) -> None:
         ("bash", "curl -X PATCH http://localhost:8070/eventmatch"),
         ("bash", "curl 'http://localhost:8070/eventmatch?colour=red'"),
         ("bash", 'curl http://localhost:8070/receive -d \'{"specversion": "1.0"}\''),
+        ("bash", "curl http://localhost:8070/receive -H 'Content-Type: text/plain' -H 'ce-id: 1' -d x"),
+        ("bash", 'curl http://localhost:8070/receive -d \'[{"specversion": "1.0"}]\''),
         ("bash", "celery -A pacifica.elsewhere worker"),
         ("bash", "cp config/apache.conf /etc/apache2"),
         ("json", "{"),

@@ -140,7 +140,7 @@ def test_the_deepest_event_that_settings_allow_is_taken(depth: int) -> None:
         (
             make_event(version="0.2"),
             "/cloudEventsVersion",
-            'is "0.2"; taken are specversion 1.0 and cloudEventsVersion 0.1',
+            'is "0.2"; taken are specversion 1.0, 0.3 and 0.2, and cloudEventsVersion 0.1',
         ),
         (make_event(version=0.1), "/cloudEventsVersion", "is 0.1; taken are"),
         (make_event_1_0(version="1.1"), "/specversion", 'is "1.1"; taken are'),

@@ -22,7 +22,7 @@ PACKAGE = "pacifica.notifications"
 ROWS = (
     {"globals", "errors", "failpoints"},
     {"config", "retry", "documents"},
-    {"plain"},
+    {"plain", "cloudevents"},
     {"events", "jsonpath", "members"},
     {"matching"},
     {"subscriptions"},
@@ -45,7 +45,18 @@ ROW_OF = {unit: number for number, row in enumerate(ROWS, 1) for unit in row} | 
 SIDEWAYS = {("__main__", "commands")}
 
 #: These know no settings, clock, database or network.
-PURE = {"retry", "documents", "plain", "events", "jsonpath", "matching", "members", "subscriptions", "owners"}
+PURE = {
+    "retry",
+    "documents",
+    "plain",
+    "cloudevents",
+    "events",
+    "jsonpath",
+    "matching",
+    "members",
+    "subscriptions",
+    "owners",
+}
 IMPURE_MODULES = {
     "asyncio", "ftplib", "http.client", "http.server", "os", "requests", "select", "selectors", "shutil",
     "socket", "socketserver", "ssl", "subprocess", "tempfile", "time", "urllib.request", "urllib3",

@@ -101,6 +101,13 @@ class Receive:
     timeout: float = setting(10.0, number(float, 0.1, 3600))
     #: Events that may wait at once in one process to be stored; one more is answered 503 at once.
     queue: int = setting(1000, number(int, 1, 1000000))
+    #: Events that one batch may have; a larger one is answered 413. Together they may have ``max_body`` bytes.
+    max_batch: int = setting(100, number(int, 1, 1000))
+    #: Senders that ``OPTIONS /receive`` says may send: the names in their ``WebHook-Request-Origin``, separated by
+    #: commas. ``*``: any. Empty: none is told so, and events are taken from whoever sends them all the same.
+    webhook_origins: tuple[str, ...] = setting(("*",), words)
+    #: Events in a minute that ``OPTIONS /receive`` tells a sender to keep to. 0: as many as it likes.
+    webhook_rate: int = setting(0, number(int, 0, 1000000))
 
 
 @dataclass(frozen=True, slots=True)

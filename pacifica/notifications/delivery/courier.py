@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence, Set
 from uuid import UUID
 
-from .. import events, failpoints, orm
+from .. import failpoints, orm
 from ..config import Settings
 from ..errors import Refused, Unavailable
 from ..gates import Gate, Verdict
@@ -16,6 +16,7 @@ from ..targets import Sending, Target
 from ..transfer import Loop
 from .asking import Questions
 from .lanes import Lanes
+from .packing import packed, trace
 from .settling import LOG, Results, of_the_target
 from .work import Result, Subscribers, Work
 
@@ -257,9 +258,7 @@ class Courier:
         try:
             if subscriber.auth is None or subscriber.extensions is None:
                 raise ValueError("no JSON")
-            body = work.event.body
-            if subscriber.extensions:
-                body = events.with_extensions(body.decode(), subscriber.extensions).encode()
+            message = packed(work.event, subscriber)
         except (TypeError, ValueError, Refused):
             self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
             return
@@ -269,12 +268,13 @@ class Courier:
             Sending(
                 key=key,
                 url=subscriber.row.target_url,
-                body=body,
-                content_type=work.event.content_type,
+                body=message.body,
+                content_type=message.content_type,
                 delivery=delivery.key,
                 attempt=delivery.attempts + 1,
                 replay=delivery.replay,
                 auth=subscriber.auth,
+                headers=[*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)],
             )
         )
         self._sent[key] = work

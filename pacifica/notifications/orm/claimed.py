@@ -65,12 +65,13 @@ class Claimed(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """An event as its deliveries need it: ``body`` is its text as it was accepted, in UTF-8."""
+    """An event as its deliveries need it: ``body`` is its text as it was accepted, in UTF-8, ``mode`` how it came."""
 
     key: str
     body: bytes
     content_type: str
     type: str
+    mode: str = "structured"
 
     @property
     def uuid(self) -> UUID:
@@ -82,8 +83,10 @@ def payloads(events: Collection[str]) -> dict[str, Payload]:
     """Give events by their keys, those that are there."""
     wanted = keys(events)
     found = run(
-        f"SELECT {dialect().written('uuid')}, jsondata, content_type, type FROM eventlog"  # noqa: S608 - of our own words
+        f"SELECT {dialect().written('uuid')}, jsondata, content_type, type, mode FROM eventlog"  # noqa: S608 - of our own words
         f" WHERE uuid IN ({marks(wanted)})",
         wanted,
     )
-    return {key: Payload(key, text.encode(), kind, type_ or "") for key, text, kind, type_ in found.fetchall()}
+    return {
+        key: Payload(key, text.encode(), kind, type_ or "", mode) for key, text, kind, type_, mode in found.fetchall()
+    }

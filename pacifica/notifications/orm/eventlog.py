@@ -55,6 +55,7 @@ class NewEvent:
             "uuid": self.uuid,
             "jsondata": self.event.text,
             "content_type": self.event.content_type,
+            "mode": self.event.mode,
             "source": self.event.source,
             "event_id": self.event.id,
             "type": self.event.type,
@@ -89,6 +90,7 @@ class EventLog(BaseModel):
     lease = peewee.UUIDField(null=True)
     starts = peewee.IntegerField(default=0, constraints=[peewee.SQL("DEFAULT 0")])
     error = peewee.TextField(null=True)
+    mode = peewee.CharField(max_length=16, default="structured", constraints=[peewee.SQL("DEFAULT 'structured'")])
 
     @classmethod
     def store(cls, event: Event, refuse_conflict: bool = False) -> Stored:
@@ -119,6 +121,19 @@ class EventLog(BaseModel):
             again = each is not firsts[each.identity] and not refused
             answers.append(Stored(stored.uuid, duplicate=True) if again else stored)
         return answers
+
+    @classmethod
+    @repeated
+    def store_whole(cls, sent: Sequence[NewEvent]) -> list[Stored]:
+        """Store events as ``store_all`` does that refuses conflicts, but none of them if there is a conflict."""
+        try:
+            with transaction():
+                found = cls.store_all(sent, refuse_conflict=True)
+                if any(each.conflicts_with for each in found):
+                    raise _Refused(found)
+        except _Refused as refused:
+            return refused.found
+        return found
 
     @classmethod
     def _store_new(cls, events: list[NewEvent]) -> dict[str, Stored]:
@@ -303,6 +318,14 @@ def _claim_at_once(which: str, parameters: Sequence[object], token: UUID, lease:
     return [ClaimedEvent(UUID(key), text, created, starts, token) for key, text, created, starts, _due in found]
 
 
+class _Refused(Exception):
+    """Ends a transaction, because some of these are conflicts."""
+
+    def __init__(self, found: list[Stored]) -> None:
+        super().__init__()
+        self.found = found
+
+
 #: It is due for routing at once.
 _INSERTION = Insertion(
     EventLog,
@@ -310,6 +333,7 @@ _INSERTION = Insertion(
         "uuid",
         "jsondata",
         "content_type",
+        "mode",
         "source",
         "event_id",
         "type",

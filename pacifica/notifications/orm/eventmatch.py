@@ -20,7 +20,9 @@ from .statements import keys, marks, run
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
 
 #: Those that an answer has only when they are set.
-ADDED = ("retry", "limits", "ordered")
+ADDED = ("retry", "limits", "ordered", "content_mode", "event_version")
+#: Those that are written as they were sent.
+_AS_SENT = ("name", "jsonpath", "target_url", "ordered", "content_mode", "event_version")
 #: The columns of a subscription that does not fail.
 NO_FAILURES = {"failing_since": None, "failures": 0, "warned": None}
 
@@ -79,6 +81,8 @@ class EventMatch(BaseModel):
     ordered = peewee.BooleanField(default=False, constraints=[peewee.SQL("DEFAULT FALSE")])
     warned = peewee.DateTimeField(null=True)
     paced_until = peewee.DateTimeField(null=True)
+    content_mode = peewee.CharField(max_length=16, null=True)
+    event_version = peewee.CharField(max_length=8, null=True)
 
     @property
     def lane(self) -> str:
@@ -114,7 +118,12 @@ class EventMatch(BaseModel):
         auth = _readable(self.auth)
         found["extensions"] = _readable(self.extensions)
         found["auth"] = auth if clear_auth else masked(auth)
-        added = {"retry": _readable(self.retry), "limits": _readable(self.limits), "ordered": self.ordered}
+        added: dict[str, Any] = {
+            "retry": _readable(self.retry),
+            "limits": _readable(self.limits),
+            "ordered": self.ordered,
+        }
+        added |= {"content_mode": self.content_mode, "event_version": self.event_version}
         return found | {name: added[name] for name in ADDED if added[name]}
 
     @classmethod
@@ -244,7 +253,7 @@ def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime)
 
     ``disabled`` is what is stored so far; disabling again keeps that time, reviving clears what led to it.
     """
-    written = {name: members[name] for name in ("name", "jsonpath", "target_url", "ordered") if name in members}
+    written = {name: members[name] for name in _AS_SENT if name in members}
     for name in ("extensions", "auth"):
         if name in members:
             written[name] = json.dumps(members[name], ensure_ascii=False)

@@ -91,7 +91,7 @@ class OrmSync:
     """Brings a database to the schema of this release."""
 
     #: Every version there was, oldest first; the last one is ours.
-    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
+    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2), (4, 3)]
 
     @classmethod
     def dbconn_blocking(cls) -> None:
@@ -190,6 +190,11 @@ class OrmSync:
     def update_4_1_to_4_2(cls, passage: upgrade.Passage | None = None) -> None:
         """Let subscriptions be retried, limited and ordered each in its way, and deliveries queue in lanes."""
         cls._step(upgrade.open_lanes, passage)
+
+    @classmethod
+    def update_4_2_to_4_3(cls, passage: upgrade.Passage | None = None) -> None:
+        """Let events keep their content mode, and subscriptions say which one they want, of which version."""
+        cls._step(upgrade.add_modes, passage)
 
 
 def described() -> str:

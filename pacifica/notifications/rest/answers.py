@@ -14,6 +14,7 @@ from uuid import uuid4
 import cherrypy
 
 from .. import documents, errors
+from ..cloudevents import media
 from ..globals import HINT_HEADER, VERSION
 
 LOG = logging.getLogger(__name__)
@@ -76,30 +77,28 @@ def hint(sentences: list[str]) -> None:
         cherrypy.response.headers[HINT_HEADER] = "".join(c if c.isprintable() else "?" for c in text)[:2000]
 
 
-def body(allowed: tuple[str, ...], longest: int) -> tuple[bytes, str]:
+def body(allowed: tuple[str, ...], longest: int, known: str = "") -> tuple[bytes, str]:
     """Read the request's body, at most ``longest`` bytes; give it with its media type.
 
-    No media type counts as the first of ``allowed``. Raises ``UnsupportedMediaType`` and ``TooLarge``.
+    No media type counts as the first of ``allowed``; ``known`` says what is taken where that is more. Raises
+    ``UnsupportedMediaType`` and ``TooLarge``.
     """
-    headers = cherrypy.request.headers
-    media_type, _, parameters = headers.get("Content-Type", "").partition(";")
-    media_type = media_type.strip().lower() or allowed[0]
+    content_type = cherrypy.request.headers.get("Content-Type", "")
+    media_type = media.essence(content_type) or allowed[0]
     if media_type not in allowed:
-        raise errors.UnsupportedMediaType(f"Content-Type is {media_type}; send JSON as {' or '.join(allowed)}")
-    charset = _parameter(parameters, "charset")
+        known = known or f"JSON as {' or '.join(allowed)}"
+        raise errors.UnsupportedMediaType(f"Content-Type is {media_type}; send {known}")
+    charset = media.charset(content_type)
     if charset.lower() not in ("", "utf-8", "utf8"):
         raise errors.UnsupportedMediaType(f"charset is {charset}; send UTF-8")
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
+    return payload(longest), media_type
+
+
+def payload(longest: int) -> bytes:
+    """Read the request's body of whatever type, at most ``longest`` bytes; raises as ``body``."""
+    if cherrypy.request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise errors.UnsupportedMediaType("Content-Encoding is not taken; send the body as it is")
-    return _read(longest), media_type
-
-
-def _parameter(parameters: str, name: str) -> str:
-    for part in parameters.split(";"):
-        key, _, value = part.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().strip('"')
-    return ""
+    return _read(longest)
 
 
 def nothing_more(path: tuple[str, ...] = (), query: Mapping[str, Any] | None = None) -> None:

@@ -16,7 +16,7 @@ from cherrypy.lib import httputil
 from ..config import get_config
 from ..globals import EVENT_MEDIA_TYPES
 from . import answers
-from .receive import TRIED, ReceiveEvent, take
+from .receive import PREFIX, TRIED, ReceiveEvent, take
 from .root import Root
 
 LOG = logging.getLogger(__name__)
@@ -173,6 +173,6 @@ def _is_plain(environ: dict[str, Any]) -> bool:
         and prefix.isascii()
         and "//" not in prefix
         and not any(name in environ for name in _NOT_PLAIN)
-        # It would be decoded (RFC 2047), and may be nothing that can be.
-        and not any("=?" in value for _name, value in _headers_of(environ))
+        # It would be decoded (RFC 2047), and may be nothing that can be; or the event is in binary mode.
+        and not any("=?" in value or name.startswith(PREFIX) for name, value in _headers_of(environ))
     )

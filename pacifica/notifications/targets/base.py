@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -12,7 +12,8 @@ from ..retry import Outcome
 class Sending(NamedTuple):
     """One attempt of a delivery: where to, as whom, what.
 
-    ``attempt`` counts from 1, ``replay`` is 0 unless the delivery is a replay.
+    ``attempt`` counts from 1, ``replay`` is 0 unless the delivery is a replay. ``content_type`` may be empty: then
+    there is none. ``headers`` are whole lines of the event's own.
     """
 
     key: Hashable
@@ -23,6 +24,7 @@ class Sending(NamedTuple):
     attempt: int
     replay: int = 0
     auth: Mapping[str, Any] = MappingProxyType({})
+    headers: Sequence[bytes] = ()
 
 
 class Target(Protocol):

@@ -47,7 +47,9 @@ class HttpTarget:
 def _lines(sending: Sending) -> list[bytes]:
     """Give the header lines of a sending."""
     lines = [
-        f"Content-Type: {sending.content_type}".encode(),
+        # Without a value curl leaves it out; without the line it would say that the body is a form.
+        f"Content-Type: {sending.content_type}".rstrip().encode(),
+        *map(_kept, sending.headers),
         f"{DELIVERY_HEADER}: {sending.delivery}".encode(),
         f"{ATTEMPT_HEADER}: {sending.attempt}".encode(),
     ]
@@ -57,6 +59,12 @@ def _lines(sending: Sending) -> list[bytes]:
     if authorization:
         lines.append(f"Authorization: {authorization}".encode())
     return lines
+
+
+def _kept(line: bytes) -> bytes:
+    """Give a header line so that curl sends it if it has no value: written with a colon it would be left out."""
+    name, colon, value = line.partition(b":")
+    return line if value.strip() or not colon else name + b";"
 
 
 def _authorization(auth: Mapping[str, Any]) -> str:

@@ -48,13 +48,20 @@ def expected(before: Contents, zone: str, attributes: Mapping[UUID, Row]) -> Con
 def _subscription(row: Row, to_utc: Any) -> Row:
     times = {name: to_utc(row[name]) for name in ("created", "updated", "disabled", "deleted")}
     ours = dict.fromkeys(("auth", "failing_since", "retry", "limits", "warned", "paced_until"))
+    ours |= dict.fromkeys(("content_mode", "event_version"))
     return ours | {"failures": 0, "ordered": False} | row | times
 
 
 def _event(row: Row, to_utc: Any, attributes: Row) -> Row:
     created = to_utc(row["created"])
     ours = dict.fromkeys(("identity", "origin", "revision", "route_at", "lease", "error"))
-    routed = {"content_type": "application/json", "created": created, "routed": created, "starts": 0}
+    routed = {
+        "content_type": "application/json",
+        "created": created,
+        "routed": created,
+        "starts": 0,
+        "mode": "structured",
+    }
     return row | ours | attributes | routed
 
 

@@ -8,12 +8,14 @@ from .from_2_0 import make_log_tables
 from .from_3_0 import make_4_0, move_to_4_0
 from .from_4_0 import widen
 from .from_4_1 import open_lanes, refuse_stranger
+from .from_4_2 import add_modes
 from .passage import Passage, Progress, silent, zone_of
 
 __all__ = [
     "Passage",
     "Progress",
     "add_auth",
+    "add_modes",
     "make_4_0",
     "make_log_tables",
     "make_version_table",

@@ -58,7 +58,7 @@ def open_lanes(passage: Passage) -> None:
     """Add what is missing, put what is not finished into the lanes of its targets, and record the version."""
     refuse_stranger()
     for model in (EventMatch, EventLog, EventLogMatch):
-        _add_columns(model)
+        add_columns(model)
     if not TargetState.table_exists():
         TargetState._meta.table_settings = dialect().table_settings
         TargetState._schema.create_table(safe=False)
@@ -83,7 +83,7 @@ def refuse_stranger() -> None:
         )
 
 
-def _add_columns(model: type[peewee.Model]) -> None:
+def add_columns(model: type[peewee.Model]) -> None:
     """Add the columns that a table lacks."""
     table = model._meta.table_name
     there = {column.name for column in DB.get_columns(table)}

@@ -1,0 +1,1 @@
+"""CloudEvents on the wire: versions, content modes, media types, values of headers."""
