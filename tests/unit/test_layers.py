@@ -21,6 +21,7 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
+    {"sealing"},
     {"config", "retry", "documents"},
     {"plain"},
     {"events", "jsonpath", "members"},
@@ -45,7 +46,9 @@ ROW_OF = {unit: number for number, row in enumerate(ROWS, 1) for unit in row} | 
 SIDEWAYS = {("__main__", "commands")}
 
 #: These know no settings, clock, database or network.
-PURE = {"retry", "documents", "plain", "events", "jsonpath", "matching", "members", "subscriptions", "owners"}
+PURE = {
+    "sealing", "retry", "documents", "plain", "events", "jsonpath", "matching", "members", "subscriptions", "owners",
+}  # fmt: skip
 IMPURE_MODULES = {
     "asyncio", "ftplib", "http.client", "http.server", "os", "requests", "select", "selectors", "shutil",
     "socket", "socketserver", "ssl", "subprocess", "tempfile", "time", "urllib.request", "urllib3",
@@ -67,6 +70,7 @@ DOORS = {
     "billiard": {"tasks", "embedded"},
     "celery": {"waking", "tasks", "embedded"},
     "kombu": {"tasks", "embedded"},
+    "cryptography": {"sealing"},
     "cherrypy": WEB,
     "cheroot": WEB,
     "pycurl": {"transfer"},
