@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 def prepare(settings: Settings, patient: bool = True) -> None:
     """Put settings in force and see that the database can be used; opens no connection that stays.
 
-    With ``memory://`` and SQLite missing tables are made, and a key for the secrets. A patient caller waits for the
+    With ``memory://`` and SQLite missing tables are made, with SQLite a missing key too. A patient caller waits for the
     database. Raises ``ConfigError``, also where keys are missing, ``Unavailable``, and ``peewee.OperationalError`` for
     a schema that this release can't use.
     """
@@ -37,7 +37,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
         if settings.embedded and settings.database_url.startswith("sqlite:") and orm.OrmSync.is_empty():
             orm.OrmSync.update_tables()
         orm.require_schema()
-        orm.require_keys(make=settings.embedded)
+        orm.require_keys()
         clear = 0 if settings.secrets.plaintext else orm.in_clear()
     _say(settings)
     if clear:

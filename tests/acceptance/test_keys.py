@@ -67,10 +67,12 @@ def test_a_lost_key_is_named_at_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [Service, Worker])
-def test_with_a_broker_a_key_must_be_set(tmp_path: Path, part: type[Service] | type[Worker]) -> None:
+@pytest.mark.parametrize("broker", ["memory://", "redis://127.0.0.1:1/0"])
+def test_on_another_database_a_key_must_be_set(
+    tmp_path: Path, postgresql_url: str, part: type[Service] | type[Worker], broker: str
+) -> None:
     """Service and worker refuse to start without a key, and say in one line how to make one."""
-    url = f"sqlite:///{(tmp_path / 'test.sqlite3').as_posix()}"
-    settings = {"database.peewee_url": url, "celery.broker_url": "redis://127.0.0.1:1/0"}
+    settings = {"database.peewee_url": postgresql_url, "celery.broker_url": broker}
     assert Command(tmp_path, settings, {VARIABLE: ""}).run("dbsync").returncode == 0
 
     refused_by(

@@ -148,14 +148,14 @@ def service(start: Start) -> Watched:
 
 def test_what_can_not_be_opened_is_not_shown_and_not_lost(service: Watched) -> None:
     """Its owner sees that there is something, can change the rest, and can't send back what was never shown."""
-    user = f"user-{uuid4()}"
-    made = service.subscribe(user, jsonpath="$.nothing", target_url="http://127.0.0.1:9/", auth=AUTH)
+    user = name = f"user-{uuid4()}"
+    made = service.subscribe(user, name=name, jsonpath="$.nothing", target_url="http://127.0.0.1:9/", auth=AUTH)
     path = f"/eventmatch/{made['uuid']}"
     stored = sealed(OLD, user, UUID(made["uuid"]))
-    service.execute(f"UPDATE eventmatch SET auth = '{stored}' WHERE name = '{made['name']}' AND \"user\" = '{user}'")
+    service.execute(f"UPDATE eventmatch SET auth = '{stored}' WHERE name = '{name}'")
 
     shown = service.get(path, user=user).json()
-    renamed = service.request("PUT", path, user=user, json={"name": "new"})
+    renamed = service.request("PUT", path, user=user, json={"target_url": "http://127.0.0.1:9/new"})
     sent_back = service.request("PUT", path, user=user, json=shown)
     unmasked = service.request("PUT", path, user=user, json={"auth": MASKED})
 
@@ -163,7 +163,7 @@ def test_what_can_not_be_opened_is_not_shown_and_not_lost(service: Watched) -> N
     assert (renamed.status_code, renamed.json()["auth"]) == (200, {"type": "***"})
     assert [answer.status_code for answer in (sent_back, unmasked)] == [400, 400]
     assert "sesame" not in sent_back.text + unmasked.text
-    ((after,),) = service.rows(f"SELECT auth FROM eventmatch WHERE \"user\" = '{user}'")
+    ((after,),) = service.rows(f"SELECT auth FROM eventmatch WHERE name = '{name}'")
     assert after == stored
     assert service.request("PUT", path, user=user, json={"auth": AUTH}).json()["auth"] == AUTH
 

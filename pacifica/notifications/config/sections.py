@@ -222,8 +222,8 @@ class Auth:
 class Secrets:
     """Section ``secrets``: the keys with which ``auth`` is sealed in the database.
 
-    With ``memory://`` and SQLite the service makes a key at its first start, in a file beside the database, where
-    nothing of this is set. Otherwise it does not start without a key.
+    Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
+    database, and those on another database do not start.
     """
 
     #: Keys as ``ID:BASE64``, separated by commas: the first one seals, all of them open. Better in ``key_file``.

@@ -136,17 +136,18 @@ def _settle(folder: Path) -> None:
             os.close(opened)
 
 
-def require(make: bool) -> None:
-    """See to it that there is a key, or that the settings want none; with ``make`` the file beside SQLite is made.
+def require() -> None:
+    """See to it that there is a key, or that the settings want none; the file beside an SQLite database is made.
 
-    Raises ``NoKey`` that says how to make one.
+    Elsewhere a key that each machine made for itself would open nothing on the next one: raises ``NoKey`` that says
+    how to make one.
     """
     global _ring
     if _ring.ids:
         return
     if _plaintext:
         LOG.warning("service.starting secrets=plaintext: auth is stored in clear (secrets.plaintext)")
-    elif make and _beside is not None:
+    elif _beside is not None:
         key_id, alone = add_to_file(_beside) if not _beside.exists() else ("", False)
         _ring = Keyring(read_file(_beside))
         if alone:
