@@ -42,7 +42,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
     _say(settings)
     if clear:
         LOG.warning(
-            "service.starting secrets=%s subscriptions have auth in clear; seal them with:"
+            "service.starting clear=%s: so many subscriptions have auth in clear; seal them with:"
             " pacifica-notifications-cmd rotate-keys",
             clear,
         )

@@ -50,10 +50,10 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     if not options.json and (upgraded or options.differences):
         _tell(found)
     if not options.json and sealed:
-        print(f"{sealed} subscriptions had auth in clear, and were sealed with the key {orm.keys.ids()[0]}")
+        print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keys.ids()[0]}: {sealed}")
     if clear:
         complain(
-            f"{clear} subscriptions have auth in clear; seal them with: pacifica-notifications-cmd rotate-keys"
+            f"subscriptions whose auth is in clear: {clear}; seal them with: pacifica-notifications-cmd rotate-keys"
             + ("" if orm.keys.ids() else ", once there is a key (docs/how-to/keys.md)")
         )
     return True

@@ -124,5 +124,5 @@ def _with(known: str) -> peewee.Expression:
 
 
 def _clear() -> peewee.Expression:
-    """Tell what holds something that is not sealed."""
-    return EventMatch.auth.is_null(False) & EventMatch.auth.not_in(["", "{}", "null"]) & ~_beginning(BEGINNING)
+    """Tell what holds an object with members that is not sealed; what is no object is of no use to anybody."""
+    return EventMatch.auth.is_null(False) & _beginning("{") & (EventMatch.auth != "{}") & ~_beginning(BEGINNING)
