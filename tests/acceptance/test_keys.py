@@ -52,6 +52,27 @@ def test_the_first_start_makes_a_key(tmp_path: Path) -> None:
     assert read_key(first.splitlines()[-1]).text not in service.log + done.stdout + done.stderr
 
 
+def test_of_several_first_starts_one_makes_the_key(tmp_path: Path) -> None:
+    """Services that start at once on one database end up with one file, one key, and each other's secrets."""
+    services = [Service(tmp_path, env={VARIABLE: ""}, name=f"service-{number}") for number in range(3)]
+    assert Command(tmp_path, env={VARIABLE: ""}).run("dbsync").returncode == 0
+    try:
+        for service in services:
+            service.start(0)
+        for service in services:
+            service.until(lambda service=service: "service.listening" in service.log, 60, "it to listen")
+        made = services[0].subscribe("alice", auth=AUTH, jsonpath="$.nothing")
+        shown = [service.get(f"/eventmatch/{made['uuid']}", user="alice").json()["auth"] for service in services]
+    finally:
+        for service in services:
+            service.close()
+
+    (file,) = (tmp_path / "home" / ".pacifica-notifications").glob("*.key*")
+    assert len([line for line in file.read_text().splitlines() if not line.startswith("#")]) == 1
+    assert sum("made the key" in service.log for service in services) == 1
+    assert shown == [MASKED] * 3
+
+
 def test_a_lost_key_is_named_at_the_start(tmp_path: Path) -> None:
     """Without the key of what is stored the service refuses to start, names it, and makes no other in its place."""
     environment = {VARIABLE: ""}

@@ -89,9 +89,9 @@ def add_to_file(file: Path, key_id: str | None = None) -> tuple[str, bool]:
         others = read_file(file)
         if key.id in {other.id for other in others}:
             raise ConfigError(f"{file}: has a key with the id {key.id} already; choose another with --id")
-        ended = file.read_bytes().endswith(b"\n")
+        missing = "" if file.read_bytes().endswith(b"\n") else "\n"
         with file.open("a", encoding="utf-8") as text:
-            text.write(f"{'' if ended else os.linesep}{key.text}\n")
+            text.write(f"{missing}{key.text}\n")
             text.flush()
             os.fsync(text.fileno())
     except OSError as error:
@@ -148,10 +148,15 @@ def require() -> None:
     if _plaintext:
         LOG.warning("service.starting secrets=plaintext: auth is stored in clear (secrets.plaintext)")
     elif _beside is not None:
-        key_id, alone = add_to_file(_beside) if not _beside.exists() else ("", False)
+        key = new()
+        try:
+            # Of several processes that start at once one makes it, and the others read that.
+            made = _made(_beside, key)
+        except OSError as error:
+            raise ConfigError(f"{_beside}: can't be written: {error.strerror}; set secrets.key_file") from error
         _ring = Keyring(read_file(_beside))
-        if alone:
-            LOG.warning("service.starting secrets=%s: made the key %s; keep a copy of the file", _beside, key_id)
+        if made:
+            LOG.warning("service.starting secrets=%s: made the key %s; keep a copy of the file", _beside, key.id)
     else:
         raise no_key()
 
