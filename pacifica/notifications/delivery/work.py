@@ -60,7 +60,7 @@ class Subscribers:
         return None if known is None or isinstance(known.seal, UnknownKey) else known.row.revision
 
     def _read(self, row: orm.EventMatch) -> Subscriber:
-        """Read a row; ``auth`` is opened here, once for each revision, which takes some 5 us, and not for each send."""
+        """Read a row; ``auth`` is opened here, once for each revision and not for each send: that takes some 50 us."""
         auth, seal = _opened(row)
         return Subscriber(
             row,

@@ -34,7 +34,7 @@ def require_keys() -> None:
 
     Beside an SQLite database a key is made where there is none. Raises ``ConfigError`` that names the setting where the
     key of anything stored is missing, ``NoKey`` where there is none at all. It looks at every subscription once, which
-    takes some 50 ms for 100,000.
+    takes some 100 ms for 100,000.
     """
     foreign = EventMatch.deleted.is_null() & _sealed()
     for known in keys.ids():
