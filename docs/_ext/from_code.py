@@ -33,6 +33,7 @@ _KINDS = {
     "float": "number",
     "tuple[float, ...]": "numbers separated by commas",
     "tuple[str, ...]": "words separated by commas",
+    "tuple[Key, ...]": "keys separated by commas",
 }
 
 

@@ -24,8 +24,9 @@ LOG = logging.getLogger(__name__)
 def prepare(settings: Settings, patient: bool = True) -> None:
     """Put settings in force and see that the database can be used; opens no connection that stays.
 
-    With ``memory://`` and SQLite missing tables are made. A patient caller waits for the database. Raises
-    ``ConfigError``, ``Unavailable``, and ``peewee.OperationalError`` for a schema that this release can't use.
+    With ``memory://`` and SQLite missing tables are made, with SQLite a missing key too. A patient caller waits for the
+    database. Raises ``ConfigError``, also where keys are missing, ``Unavailable``, and ``peewee.OperationalError`` for
+    a schema that this release can't use.
     """
     use(settings)
     waking.require_broker(settings)
@@ -36,7 +37,15 @@ def prepare(settings: Settings, patient: bool = True) -> None:
         if settings.embedded and settings.database_url.startswith("sqlite:") and orm.OrmSync.is_empty():
             orm.OrmSync.update_tables()
         orm.require_schema()
+        orm.require_keys()
+        clear = 0 if settings.secrets.plaintext else orm.in_clear()
     _say(settings)
+    if clear:
+        LOG.warning(
+            "service.starting clear=%s: so many subscriptions have auth in clear; seal them with:"
+            " pacifica-notifications-cmd rotate-keys",
+            clear,
+        )
     # A fork must not inherit an open connection.
     orm.disconnect()
 

@@ -82,5 +82,17 @@ class MissingDriver(ConfigError):
     """The settings need a package that is not installed; the text names the extra that brings it."""
 
 
+class NoKey(ConfigError):
+    """A secret can't be stored, because the operator has set no key to seal it with."""
+
+
+class BrokenSeal(NotificationsError, ValueError):
+    """A stored secret can't be opened; the text names the key that it was sealed with."""
+
+
+class UnknownKey(BrokenSeal):
+    """It can't be opened by this process, whose settings lack the key."""
+
+
 class OverBudget(NotificationsError):
     """An expression took more steps on one event than it may; another expression or event is not concerned."""

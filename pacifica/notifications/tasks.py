@@ -95,7 +95,7 @@ app.steps["worker"].add(RunnerStep)
 
 @signals.worker_init.connect
 def _check(sender: Any = None, **_: Any) -> None:
-    """Wait for the database and refuse to work on a schema that is not ours."""
+    """Wait for the database; refuse to work on a schema that is not ours, or without the keys of what is sealed."""
     try:
         settings = use(load())
         orm.initialize(settings)
@@ -103,6 +103,7 @@ def _check(sender: Any = None, **_: Any) -> None:
         with orm.session():
             if not orm.NotificationSystem.is_safe():
                 raise SystemExit(orm.described())
+            orm.require_keys()
     except NotificationsError as error:
         raise SystemExit(str(error)) from error
     # Two lines for every hint would bury ours.

@@ -108,6 +108,8 @@ def test_what_the_old_releases_made_is_upgraded(
     said = json.loads(done.stdout)
     assert (said["before"], said["upgraded"], said["created"], said["found"]) == (way[:3], True, False, {})
     assert differences(before, contents(url), ZONE, rows.attributes) == []
+    in_clear = [row for row in rows.of("eventmatch") if (row.get("auth") or "").startswith('{"')]
+    assert said["sealed"] == len(in_clear)
     Command(tmp_path, settings_of(new), name="new").run("dbsync")
     assert described(url) ^ described(new) == set()
 

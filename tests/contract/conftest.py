@@ -7,14 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from pacifica.notifications import orm
-from pacifica.notifications.config import Database, Settings
+from pacifica.notifications.config import Database, Secrets, Settings
 from pacifica.notifications.orm.sync import TABLES
+from pacifica.notifications.sealing import read_key
 from tests.support.databases import empty_database
+from tests.support.keys import KEY
 
 
 def use_database(url: str) -> None:
     """Let the process use a database; it may have as many connections as a test has threads."""
-    orm.initialize(Settings(database=Database(peewee_url=url, max_connections=40)))
+    orm.initialize(Settings(database=Database(peewee_url=url, max_connections=40), secrets=Secrets((read_key(KEY),))))
 
 
 @pytest.fixture(scope="module")

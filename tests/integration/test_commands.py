@@ -244,6 +244,8 @@ def test_dbsync_prints_json(tmp_path: Path, empty_url: str, run: Run) -> None:
         "created": True,
         "upgraded": False,
         "found": {},
+        "sealed": 0,
+        "clear": 0,
         "differences": [],
     }
     assert second == first | {"before": "4.3", "created": False}

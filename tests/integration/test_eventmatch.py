@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
+from pacifica.notifications.sealing import Keyring, read_key
 from tests.support import raw
 from tests.support.databases import held
 from tests.support.factories import make_subscription
+from tests.support.keys import KEY
 from tests.support.target import RecordingTarget
 from tests.support.wait import until
 from tests.support.watched import Watched
@@ -363,9 +365,7 @@ def test_put_takes_what_get_gave(service: Watched, user: str) -> None:
     answer = changed(service, user, uuid, before)
 
     assert answer == before | {"updated": answer["updated"]}
-    assert service.rows(f"SELECT auth FROM eventmatch WHERE name = '{before['name']}' AND {_of(service, uuid)}") == [
-        (json.dumps(HEADER),)
-    ]
+    assert _stored_auth(service, user, uuid) == HEADER
 
 
 def test_put_takes_what_get_gave_of_a_disabled_one(service: Watched, user: str) -> None:
@@ -558,8 +558,7 @@ def test_mask_keeps_the_secret(service: Watched, user: str, auth: dict[str, Any]
     assert answer["auth"] == sent
     assert shown(service, user, uuid)["auth"] == sent
     stored = {"type": kind, kind: {other: "Other", secret: auth[kind][secret]}}
-    ((text,),) = service.rows(f"SELECT auth FROM eventmatch WHERE {_of(service, uuid)}")
-    assert json.loads(text) == stored
+    assert _stored_auth(service, user, uuid) == stored
 
 
 def test_mask_of_one_secret_beside_a_new_one(service: Watched, user: str) -> None:
@@ -908,3 +907,9 @@ def write(service: Watched, uuid: str, columns: str) -> None:
 def _of(service: Watched, uuid: str) -> str:
     """Return the condition for a row's uuid as the database holds it."""
     return f"uuid = '{held(service.database_url, uuid)}'"
+
+
+def _stored_auth(service: Watched, user: str, uuid: str) -> Any:
+    """Return what is stored of a secret, opened with the key of the tests."""
+    ((text,),) = service.rows(f"SELECT auth FROM eventmatch WHERE {_of(service, uuid)}")
+    return Keyring([read_key(KEY)]).open(text, "auth", user, UUID(uuid))

@@ -15,6 +15,7 @@ import requests
 
 from . import shipped
 from .factories import make_subscription
+from .keys import KEY, VARIABLE
 from .process import Process, clean_environment
 from .processes import write_config
 from .servers import Nginx
@@ -25,7 +26,7 @@ PRODUCERS = {"metadata": "ingested"}
 
 
 class Deployment:
-    """One service with its own folder; the settings are those of `production.ini` with changes.
+    """One service with its own folder and keys; the settings are those of `production.ini` with changes.
 
     As a context manager it starts uWSGI, the workers that are named and nginx, and leaves nothing running. `options`
     overrule those of `uwsgi.ini`. `kept`: it outlives the test that starts it.
@@ -46,13 +47,17 @@ class Deployment:
         # The path of a socket must be short.
         self._run_folder = tempfile.TemporaryDirectory(prefix="run-")
         self.run_folder = Path(self._run_folder.name)
-        self.config_file = write_config(folder / "config.ini", {**_production(), **settings})
+        self.key_file = folder / "keys"
+        self.key_file.parent.mkdir(parents=True, exist_ok=True)
+        self.key_file.write_text(f"{KEY}\n")
+        own = {"secrets.key_file": self.key_file}
+        self.config_file = write_config(folder / "config.ini", {**_production(), **own, **settings})
         self.env = clean_environment(
             folder / "home",
             NOTIFICATIONS_CONFIG=str(self.config_file),
             RUNTIME_DIRECTORY=str(self.run_folder),
             NOTIFY_SOCKET=str(self.run_folder / "notify"),
-            **(env or {}),
+            **{VARIABLE: "", **(env or {})},
         )
         # What systemd listens on for units of `Type=notify`.
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

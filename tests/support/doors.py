@@ -14,6 +14,7 @@ from pacifica.notifications import config, events, intake, orm, routing, runner,
 from pacifica.notifications.delivery import Courier
 
 from .factories import make_event, make_subscription
+from .keys import KEY, SETTING
 from .processes import write_config
 
 #: A time that has passed, whatever the clocks say.
@@ -30,7 +31,13 @@ class Doors:
         self.url = url
         self.file = write_config(
             folder / "doors.ini",
-            {"database.peewee_url": url, "database.connect_attempts": 1, "delivery.jitter": 0, **(settings or {})},
+            {
+                "database.peewee_url": url,
+                "database.connect_attempts": 1,
+                "delivery.jitter": 0,
+                SETTING: KEY,
+                **(settings or {}),
+            },
         )
         self.settings = config.load(self.file, environ={})
         orm.initialize(self.settings)

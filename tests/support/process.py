@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
+from .keys import KEY, VARIABLE
 from .wait import Hopeless, until
 
 T = TypeVar("T")
@@ -298,7 +299,7 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def clean_environment(home: Path, **changes: str) -> dict[str, str]:
-    """Return the environment without what steers our service, with a home of its own, and `changes` last.
+    """Return the environment without what steers our service, with a home and a key of its own, and `changes` last.
 
     Proxies are left out as well: everything that the tests talk to is on loopback.
     """
@@ -308,4 +309,5 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
         if name not in OUR_ENVIRONMENT and not name.startswith("NOTIFICATIONS_") and not name.lower().endswith("_proxy")
     }
     home.mkdir(parents=True, exist_ok=True)
-    return {**kept, "HOME": str(home), "USERPROFILE": str(home), "PYTHONUNBUFFERED": "1", **changes}
+    ours = {"HOME": str(home), "USERPROFILE": str(home), "PYTHONUNBUFFERED": "1", VARIABLE: KEY}
+    return {**kept, **ours, **changes}

@@ -16,7 +16,11 @@ from pacifica.notifications import config
 from pacifica.notifications import globals as names
 from pacifica.notifications.config import Settings, declared, environment_name, load, mask_url
 from pacifica.notifications.errors import ConfigError
+from pacifica.notifications.sealing import read_key
+from tests.support.keys import make_key
 from tests.support.processes import write_config
+
+NEW, OLD = make_key("new"), make_key("old")
 
 #: What is documented: key, what holds without configuration, environment name (contract, section 7).
 DOCUMENTED = {
@@ -43,6 +47,9 @@ DOCUMENTED = {
     "policy.max_age": (7 * 86400.0, "NOTIFICATIONS_POLICY_MAX_AGE"),
     "policy.max_interval": (900.0, "NOTIFICATIONS_POLICY_MAX_INTERVAL"),
     "auth.show": ("never", "NOTIFICATIONS_AUTH_SHOW"),
+    "secrets.keys": ((), "NOTIFICATIONS_SECRETS_KEYS"),
+    "secrets.key_file": ("", "NOTIFICATIONS_SECRETS_KEY_FILE"),
+    "secrets.plaintext": (False, "NOTIFICATIONS_SECRETS_PLAINTEXT"),
 }
 
 #: A text for every setting there is, and the value that it gives; none is a default.
@@ -99,6 +106,9 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "retention.events": ("7200", 7200.0),
     "retention.deliveries": ("0", 0.0),
     "auth.show": ("owner", "owner"),
+    "secrets.keys": (f"{NEW}, {OLD}", (read_key(NEW), read_key(OLD))),
+    "secrets.key_file": ("/etc/keys", "/etc/keys"),
+    "secrets.plaintext": ("true", True),
 }
 
 

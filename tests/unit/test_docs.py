@@ -54,7 +54,7 @@ from ..support.wait import until
 SOME_UUID = "0295f4cb-494a-4db0-9d84-50dea4e01171"
 #: Commands of others that a page may use; what they do is theirs.
 OTHERS = {
-    *(".", "cat", "createdb", "date", "echo", "export", "git", "grep", "printf"),
+    *(".", "cat", "chown", "createdb", "date", "echo", "export", "git", "grep", "printf"),
     *("apt-get", "journalctl", "mariadb", "nginx", "openssl", "rabbitmqctl", "su", "systemctl", "useradd"),
 }
 #: Where the service is, on its own and behind nginx.

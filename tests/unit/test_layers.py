@@ -21,6 +21,7 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
+    {"sealing"},
     {"config", "retry", "documents"},
     {"plain", "cloudevents"},
     {"events", "jsonpath", "members"},
@@ -46,6 +47,7 @@ SIDEWAYS = {("__main__", "commands")}
 
 #: These know no settings, clock, database or network.
 PURE = {
+    "sealing",
     "retry",
     "documents",
     "plain",
@@ -78,6 +80,7 @@ DOORS = {
     "billiard": {"tasks", "embedded"},
     "celery": {"waking", "tasks", "embedded"},
     "kombu": {"tasks", "embedded"},
+    "cryptography": {"sealing"},
     "cherrypy": WEB,
     "cheroot": WEB,
     "pycurl": {"transfer"},

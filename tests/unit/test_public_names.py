@@ -19,9 +19,11 @@ from celery.app.utils import find_app
 
 from pacifica.notifications import config, globals, jsonpath, orm, rest
 from pacifica.notifications.__main__ import cmd
-from pacifica.notifications.config import Database, Settings
+from pacifica.notifications.config import Database, Secrets, Settings
 from pacifica.notifications.errors import ConfigError, MissingDriver
+from pacifica.notifications.sealing import read_key
 from tests.support.factories import make_event, make_event_1_0, make_subscription
+from tests.support.keys import KEY
 from tests.support.process import clean_environment
 from tests.support.processes import write_config
 
@@ -41,7 +43,9 @@ MEMBERS = "uuid name jsonpath user disabled error target_url version extensions 
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The url of an SQLite database without tables, which the process uses."""
     url = f"sqlite:///{(tmp_path / 'db.sqlite3').as_posix()}"
-    monkeypatch.setattr(config, "_in_force", Settings(database=Database(peewee_url=url)))
+    monkeypatch.setattr(
+        config, "_in_force", Settings(database=Database(peewee_url=url), secrets=Secrets((read_key(KEY),)))
+    )
     orm.initialize()
     yield url
     orm.disconnect()

@@ -23,6 +23,7 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     """Create or upgrade the tables; repeatable, and two at once do no harm."""
     with Bars() as bars:
         synced = orm.OrmSync.update_tables(options.timezone, bars.progress)
+        sealed, clear = _sealed(bars)
     upgraded = synced.changed and synced.before is not None
     with orm.session(), orm.unlimited():
         found = differences(settings) if upgraded or options.differences else []
@@ -35,6 +36,8 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
                 "created": synced.before is None,
                 "upgraded": upgraded,
                 "found": synced.found,
+                "sealed": sealed,
+                "clear": clear,
                 "differences": [difference.to_hash() for difference in found],
             }
         )
@@ -46,7 +49,23 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
         print(f"the tables were {'there already' if synced.before else 'made'}: schema {version}")
     if not options.json and (upgraded or options.differences):
         _tell(found)
+    if not options.json and sealed:
+        print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keys.ids()[0]}: {sealed}")
+    if clear:
+        complain(
+            f"subscriptions whose auth is in clear: {clear}; seal them with: pacifica-notifications-cmd rotate-keys"
+            + ("" if orm.keys.ids() else ", once there is a key (docs/how-to/keys.md)")
+        )
     return True
+
+
+def _sealed(bars: Bars) -> tuple[int, int]:
+    """Seal what is in clear, if there is a key; give how many were sealed, and how many are left."""
+    with orm.session(), orm.unlimited():
+        done = 0
+        if orm.keys.ids():
+            done = orm.reseal(lambda done, rows: bars.progress("secrets", done, rows), clear_only=True).done
+        return done, orm.in_clear()
 
 
 def _tell(found: list[Difference]) -> None:

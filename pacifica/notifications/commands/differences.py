@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from .. import orm, subscriptions
 from ..config import Settings
-from ..errors import InvalidSubscription
+from ..errors import BrokenSeal, InvalidSubscription
 from ..routing import bounds_of
 
 #: Seconds for which the addresses of all targets are asked for, and how many at once.
@@ -69,8 +69,11 @@ def differences(settings: Settings) -> list[Difference]:
 def _of(row: orm.EventMatch, settings: Settings) -> Iterator[Difference]:
     body: dict[str, Any] = {"name": row.name, "jsonpath": row.jsonpath, "target_url": row.target_url}
     for name in ("extensions", "auth"):
+        text = getattr(row, name)
         try:
-            body[name] = json.loads(getattr(row, name) or "{}") or {}
+            body[name] = row.auth_values if name == "auth" and orm.keys.sealed(text) else json.loads(text or "{}") or {}
+        except BrokenSeal as error:
+            yield Difference(name, row, str(error))
         except ValueError:
             yield Difference(name, row, "is no JSON")
     try:

@@ -14,6 +14,7 @@ from ..retry import State
 from .database import dbchk, dbsync
 from .deliveries import deliveries_list, deliveries_retry
 from .events import eventget, eventpurge
+from .keys import create_key, rotate_keys
 from .match import match
 from .output import complain
 from .receiver import receiver
@@ -31,7 +32,8 @@ def run(*argv: str) -> int:
         parser.print_help()
         return 0
     try:
-        settings = use(load(options.config))
+        # What is wrong with the keys that are set must not keep anybody from making one.
+        settings = use(load(options.config)) if options.settings else Settings()
         if options.database:
             orm.initialize(settings)
             orm.wait_until_up(settings)
@@ -68,6 +70,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     check = _add(commands, "dbchk", dbchk, tables=False)
     check.add_argument("--equal", action="store_true", help="false unless the schema is exactly this release's")
+
+    made = _add(commands, "create-key", create_key, database=False)
+    made.set_defaults(settings=False)
+    made.add_argument("file", nargs="?", metavar="FILE", help="file to add it to, or to make; default: it is printed")
+    made.add_argument("--id", help="its id (default the day, and four random digits)")
+    _add(commands, "rotate-keys", rotate_keys)
 
     get = _add(commands, "eventget", eventget)
     _add_events(get, "default: those of the last 24 hours")
@@ -148,7 +156,7 @@ def _add(
     text = (command.__doc__ or "").partition("\n")[0].replace("``", "")
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(command=command, database=database, tables=tables)
+    parser.set_defaults(command=command, database=database, tables=tables, settings=True)
     return parser
 
 

@@ -6,13 +6,14 @@ from importlib.util import find_spec
 
 from ..errors import MissingDriver
 from .reading import environment_name, load
-from .sections import Database, Delivery, Receive, Settings, declared
+from .sections import Database, Delivery, Receive, Secrets, Settings, declared
 from .values import mask_url
 
 __all__ = [
     "Database",
     "Delivery",
     "Receive",
+    "Secrets",
     "Settings",
     "declared",
     "environment_name",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import globals as names
+from ..sealing import Key
 from .values import (
     LONGEST,
     Parser,
@@ -21,6 +22,7 @@ from .values import (
     optional,
     optional_http_url,
     ranges,
+    sealing_keys,
     seconds_list,
     words,
 )
@@ -224,6 +226,23 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """Section ``secrets``: the keys with which ``auth`` is sealed in the database.
+
+    Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
+    database, and those on another database do not start.
+    """
+
+    #: Keys as ``ID:BASE64``, separated by commas: the first one seals, all of them open. Better in ``key_file``.
+    keys: tuple[Key, ...] = setting((), sealing_keys)
+    #: File with the keys instead, one on each line, made by ``pacifica-notifications-cmd create-key FILE``; the same on
+    #: every machine.
+    key_file: str = setting("", optional)
+    #: Store ``auth`` in clear where no key is set, for development; warned about at every start.
+    plaintext: bool = setting(False, flag)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings in force; ``sources`` says where each came from."""
 
@@ -238,6 +257,7 @@ class Settings:
     matching: Matching = field(default_factory=Matching)
     retention: Retention = field(default_factory=Retention)
     auth: Auth = field(default_factory=Auth)
+    secrets: Secrets = field(default_factory=Secrets)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property

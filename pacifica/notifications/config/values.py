@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import globals as names
+from ..sealing import Key, read_keys
 
 Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -78,6 +79,11 @@ def seconds_list(text: str) -> tuple[float, ...]:
 def words(text: str) -> tuple[str, ...]:
     """Read words, separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def sealing_keys(text: str) -> tuple[Key, ...]:
+    """Read keys, separated by commas, the first one first."""
+    return read_keys(words(text))
 
 
 def ranges(text: str) -> tuple[str, ...]:

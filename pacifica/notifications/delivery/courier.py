@@ -8,7 +8,7 @@ from uuid import UUID
 
 from .. import failpoints, orm
 from ..config import Settings
-from ..errors import Refused, Unavailable
+from ..errors import BrokenSeal, Refused, Unavailable, UnknownKey
 from ..gates import Gate, Verdict
 from ..globals import SETTLED
 from ..retry import Outcome, State
@@ -24,6 +24,8 @@ from .work import Result, Subscribers, Work
 _LOOK = 0.05
 #: Seconds between two looks for what a lost worker had.
 _LOOK_FOR_LOST = 1.0
+#: Seconds after which a delivery is looked at again whose secrets were sealed with a key that this worker lacks.
+_LACKS_KEY = 60.0
 #: Seconds in which a delivery that its worker dies of lets it die.
 _AT_ONCE = 1.0
 #: Seconds for which answers are waited for while results wait to be written.
@@ -255,6 +257,9 @@ class Courier:
         """Let it be sent with what else was claimed, or heard of, at the same time."""
         delivery, subscriber = work.delivery, work.subscriber
         failpoints.hit("sending", work.event.key)
+        if subscriber.seal is not None:
+            self._note_sealed(work, subscriber.seal)
+            return
         try:
             if subscriber.auth is None or subscriber.extensions is None:
                 raise ValueError("no JSON")
@@ -279,6 +284,15 @@ class Courier:
         )
         self._sent[key] = work
         self._lanes.sent(delivery.lane, subscriber.place)
+
+    def _note_sealed(self, work: Work, seal: BrokenSeal) -> None:
+        """Let it wait for a key that this worker lacks, as long as a held one waits; what was changed is lost."""
+        delivery = work.delivery
+        waited = (delivery.at - (delivery.reopened or delivery.created)).total_seconds()
+        if isinstance(seal, UnknownKey) and waited < self._settings.retention.held:
+            self._note(work, State.PENDING, str(seal), delay=_LACKS_KEY)
+        else:
+            self._note(work, State.DEAD, str(seal))
 
     def _start(self) -> None:
         """Send what waits for it: one by one, curl would look at each of them by itself.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peewee import DatabaseError, OperationalError
 
+from . import keys
 from .base import BaseModel
 from .changes import change, disable, remove, warn
 from .claimed import Claimed, ClaimedEvent, Payload, payloads
@@ -25,6 +26,7 @@ from .eventmatch import Change, EventMatch, SubscriptionRevision
 from .gateanswer import Answer, GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
 from .purge import Purge, expire
+from .resealing import Resealed, in_clear, require_keys, reseal, sealed_with
 from .settling import Settlement
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .targetstate import TargetState
@@ -54,6 +56,7 @@ __all__ = [
     "Payload",
     "Purge",
     "Question",
+    "Resealed",
     "Selection",
     "Settlement",
     "Stored",
@@ -71,7 +74,9 @@ __all__ = [
     "disable",
     "disconnect",
     "expire",
+    "in_clear",
     "initialize",
+    "keys",
     "listed",
     "lost_often",
     "meanwhile",
@@ -80,7 +85,10 @@ __all__ = [
     "remove",
     "reopen",
     "repeated",
+    "require_keys",
     "require_schema",
+    "reseal",
+    "sealed_with",
     "session",
     "transaction",
     "unlimited",

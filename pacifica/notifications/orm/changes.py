@@ -25,7 +25,7 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
     """
     with transaction():
         revision, at = SubscriptionRevision.take(), now()
-        written = columns(members, row.disabled, at)
+        written = columns(row, members, at)
         if written.get("target_url", row.target_url) != row.target_url:
             written |= NO_FAILURES
         if written.get("limits", row.limits) != row.limits:
@@ -45,10 +45,13 @@ def change(row: EventMatch, members: Mapping[str, Any]) -> EventMatch | None:
 
 @repeated
 def remove(row: EventMatch) -> bool:
-    """Delete softly and cancel what is pending; False if the row was changed or deleted since it was read."""
+    """Delete softly, forget its secrets, and cancel what is pending.
+
+    False if the row was changed or deleted since it was read.
+    """
     with transaction():
         revision, at = SubscriptionRevision.take(), now()
-        if not _write(row, revision, {"deleted": at, "updated": at}):
+        if not _write(row, revision, {"deleted": at, "updated": at, "auth": None}):
             return False
         EventLogMatch.cancel(row.uuid)
     return True

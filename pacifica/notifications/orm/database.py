@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from playhouse import db_url, pool
 
 from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
+from . import keys
 from .dialects import DB as DB
 from .dialects import DIALECTS, SILENCE, Dialect, Sqlite
 
@@ -48,9 +50,9 @@ def dialect() -> Dialect:
 
 
 def initialize(settings: Settings | None = None) -> None:
-    """Say which database the process uses; opens no connection.
+    """Say which database the process uses, and read the keys of its secrets; opens no connection.
 
-    Raises ``ConfigError`` for a URL that can't be used and ``MissingDriver`` that names the extra.
+    Raises ``ConfigError`` for a URL or keys that can't be used and ``MissingDriver`` that names the extra.
     """
     global _dialect
     settings = settings or get_config()
@@ -70,6 +72,7 @@ def initialize(settings: Settings | None = None) -> None:
         if name in parameters:
             parameters[name] = unquote(parameters[name])
     DB.initialize(_dialect.open(parameters, settings))
+    keys.use(settings.secrets, Path(f"{DB.database}.key") if url.startswith("sqlite:") else None)
 
 
 def initialized() -> bool:

@@ -10,11 +10,15 @@ from uuid import UUID, uuid4
 
 import peewee
 
+from ..errors import BrokenSeal
+from ..globals import MASK
 from ..members import VERSION
 from ..subscriptions import masked, place
+from . import keys
 from .base import BaseModel, plain
 from .database import dialect, now, repeated, transaction
-from .statements import keys, marks, run
+from .statements import keys as uuid_keys
+from .statements import marks, run
 
 #: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -96,8 +100,11 @@ class EventMatch(BaseModel):
 
     @property
     def auth_values(self) -> dict[str, Any]:
-        """Give ``auth`` as a value, secrets included; none is the empty object. Raises as ``extension_values``."""
-        return _object(self.auth)
+        """Give ``auth`` as a value, secrets included; none is the empty object.
+
+        Raises as ``extension_values``, and ``BrokenSeal`` where it can't be opened.
+        """
+        return keys.opened(self.auth, "auth", self.user, self.uuid) if keys.sealed(self.auth) else _object(self.auth)
 
     @property
     def retry_values(self) -> dict[str, Any]:
@@ -115,7 +122,7 @@ class EventMatch(BaseModel):
         They are the thirteen of ``MEMBERS``, and of ``ADDED`` those that are set.
         """
         found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
-        auth = _readable(self.auth)
+        auth = self._shown_auth()
         found["extensions"] = _readable(self.extensions)
         found["auth"] = auth if clear_auth else masked(auth)
         added: dict[str, Any] = {
@@ -126,6 +133,15 @@ class EventMatch(BaseModel):
         added |= {"content_mode": self.content_mode, "event_version": self.event_version}
         return found | {name: added[name] for name in ADDED if added[name]}
 
+    def _shown_auth(self) -> dict[str, Any]:
+        """Give ``auth``; one that can't be opened as what no request can set, so that it is not lost by a PUT."""
+        try:
+            return self.auth_values
+        except BrokenSeal:
+            return {"type": MASK}
+        except ValueError:
+            return {}
+
     @classmethod
     @repeated
     def add(cls, user: str, members: Mapping[str, Any]) -> EventMatch:
@@ -133,7 +149,7 @@ class EventMatch(BaseModel):
         with transaction():
             at = now()
             row = cls(user=user, created=at, updated=at, revision=SubscriptionRevision.take())
-            for name, value in columns(members, None, at).items():
+            for name, value in columns(row, members, at).items():
                 setattr(row, name, value)
             row.save(force_insert=True)
         return row
@@ -186,7 +202,7 @@ class EventMatch(BaseModel):
         """
         after = revision, _LAST_UUID
         while True:
-            found = run(_CHANGED, [after[0], after[0], *keys([str(after[1])]), page])
+            found = run(_CHANGED, [after[0], after[0], *uuid_keys([str(after[1])]), page])
             changes = [_change(*row) for row in found.fetchall()]
             if changes:
                 yield changes
@@ -202,7 +218,7 @@ class EventMatch(BaseModel):
     @classmethod
     def revisions(cls, uuids: Iterable[str]) -> dict[str, int]:
         """Give the number of the last change of each of these, all of them by their uuids as they are written."""
-        wanted = keys(uuids)
+        wanted = uuid_keys(uuids)
         uuid = dialect().written("uuid")
         found = run(f"SELECT {uuid}, revision FROM eventmatch WHERE uuid IN ({marks(wanted)})", wanted)  # noqa: S608 - of our own words
         return dict(found.fetchall())
@@ -210,7 +226,7 @@ class EventMatch(BaseModel):
     @classmethod
     def succeeded(cls, uuids: Iterable[UUID | str]) -> None:
         """Forget the failures of subscriptions that a delivery reached."""
-        reached = keys(map(str, uuids))
+        reached = uuid_keys(map(str, uuids))
         run(
             "UPDATE eventmatch SET failing_since = NULL, failures = 0, warned = NULL"  # noqa: S608 - of our own words
             f" WHERE uuid IN ({marks(reached)}) AND failing_since IS NOT NULL",
@@ -248,21 +264,22 @@ def _lane(uuid: UUID, target_url: str, own: bool) -> str:
     return str(uuid) if own else place(target_url)
 
 
-def columns(members: Mapping[str, Any], disabled: datetime | None, at: datetime) -> dict[str, Any]:
-    """Give the columns to write for members as ``subscriptions.validate`` gives them.
+def columns(row: EventMatch, members: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """Give the columns of a row to write for members as ``subscriptions.validate`` gives them, ``auth`` sealed.
 
-    ``disabled`` is what is stored so far; disabling again keeps that time, reviving clears what led to it.
+    Disabling again keeps the time that is stored, reviving clears what led to it. Raises ``NoKey``.
     """
     written = {name: members[name] for name in _AS_SENT if name in members}
-    for name in ("extensions", "auth"):
-        if name in members:
-            written[name] = json.dumps(members[name], ensure_ascii=False)
+    if "extensions" in members:
+        written["extensions"] = json.dumps(members["extensions"], ensure_ascii=False)
+    if "auth" in members:
+        written["auth"] = keys.stored(members["auth"], "auth", row.user, row.uuid)
     for name in ("retry", "limits"):
         if name in members:
             written[name] = json.dumps(members[name]) if members[name] else None
     if members.get("disabled"):
-        written["disabled"] = disabled or at
-    elif "disabled" in members and disabled is not None:
+        written["disabled"] = row.disabled or at
+    elif "disabled" in members and row.disabled is not None:
         written |= {"disabled": None, "error": None, **NO_FAILURES}
     return written
 

@@ -32,6 +32,7 @@ _STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
     errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
     errors.NotYours: HTTPStatus.FORBIDDEN,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NoKey: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Refused: HTTPStatus.BAD_REQUEST,
 }
 
@@ -64,6 +65,9 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
     if isinstance(error, errors.Overloaded):
         # Logged where it is counted: one line for each of very many would make it worse.
         return cherrypy.HTTPError(int(status), "Too many events are waiting; send the same request again later.")
+    if isinstance(error, errors.NoKey):
+        LOG.error("request.refused error=%s", error)
+        return cherrypy.HTTPError(int(status), "auth can't be stored: the operator has set no key (secrets.keys).")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         LOG.warning("request.unavailable error=%s", error)
         return cherrypy.HTTPError(int(status), "The database does not answer; send the same request again later.")

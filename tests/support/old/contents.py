@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import peewee
 
+from pacifica.notifications.sealing import Keyring, key_id, read_key
+
+from ..keys import KEY
 from .rows import OldRows, Row
 from .schemas import MOVED, TIMES, UUIDS, kind_of, opened
 
@@ -45,28 +49,39 @@ def _written(kind: str, value: Any) -> Any:
 
 
 def contents(url: str, tables: Iterable[str] = MOVED) -> Contents:
-    """Read all rows, uuids and times as what they are, everything else as the database gives it."""
+    """Read all rows, uuids and times as what they are, `auth` opened, everything else as the database gives it."""
     with opened(url) as database:
         there = set(database.get_tables())
         return {table: _rows(database, table) for table in tables if table in there}
 
 
 def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Read all rows of all tables as the database gives them, in one order."""
+    """Read all rows of all tables as the database gives them, but `auth` opened, in one order."""
     with opened(url) as database:
-        return {
-            table: sorted(peewee.Table(table).bind(database).select().tuples(), key=repr)
-            for table in database.get_tables()
-        }
+        found = {table: list(_selected(database, table)) for table in database.get_tables()}
+    return {table: sorted((tuple(_unsealed(row).items()) for row in rows), key=repr) for table, rows in found.items()}
 
 
 def _rows(database: peewee.Database, table: str) -> dict[UUID, Row]:
-    names = [column.name for column in database.get_columns(table)]
-    found = peewee.Table(table, names).bind(database).select().tuples()
-    rows = [{name: _read(name, value) for name, value in zip(names, row, strict=True)} for row in found]
+    rows = [{name: _read(name, value) for name, value in row.items()} for row in _selected(database, table)]
+    rows = [_unsealed(row) for row in rows]
     by_key = {row["uuid"]: row for row in rows}
     assert len(by_key) == len(rows)
     return by_key
+
+
+def _selected(database: peewee.Database, table: str) -> Iterator[Row]:
+    names = [column.name for column in database.get_columns(table)]
+    for row in peewee.Table(table, names).bind(database).select().tuples():
+        yield dict(zip(names, row, strict=True))
+
+
+def _unsealed(row: Row) -> Row:
+    """Give a row with `auth` as it was before the key of the tests sealed it."""
+    if key_id(row.get("auth")) is None:
+        return row
+    opened_auth = Keyring([read_key(KEY)]).open(row["auth"], "auth", row["user"], UUID(str(row["uuid"])))
+    return row | {"auth": json.dumps(opened_auth)}
 
 
 def _read(name: str, value: Any) -> Any:
