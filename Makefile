@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 # Processes that run the tests beside one another; each starts servers of its own.
-JOBS ?= 2
+JOBS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin

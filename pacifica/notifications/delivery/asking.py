@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from .. import gates, orm
@@ -21,6 +23,8 @@ LOG = logging.getLogger(__name__)
 WAITS = "waits for the policy server's answer"
 #: Seconds after which a delivery looks again for an answer that another worker is waiting for.
 _ASKED_ELSEWHERE = 0.5
+#: Seconds that an answer waits for others to be kept with.
+_WAIT = 0.02
 
 
 class Note(Protocol):
@@ -60,6 +64,7 @@ class Questions:
         self._asked: dict[orm.Question, _Asked] = {}
         self._verdicts: list[tuple[orm.Question, Verdict]] = []
         self._said: list[tuple[orm.Answer, bool, int]] = []
+        self._said_since = 0.0
 
     @property
     def waiting(self) -> list[Work]:
@@ -98,6 +103,10 @@ class Questions:
                 self._unanswered(question, self._asked[question], verdict)
                 del self._verdicts[0], self._asked[question]
 
+    def ripe(self) -> bool:
+        """Tell whether an answer has waited long enough for others to be kept with."""
+        return bool(self._said and time.monotonic() - self._said_since >= _WAIT)
+
     def keep(self) -> None:
         """Keep for other workers what the gate said; raises ``Unavailable``, and holds it for the next call.
 
@@ -130,7 +139,20 @@ class Questions:
         lease = self._settings.policy.timeout + self._settings.delivery.lease
         answers = orm.GateAnswer.claim(asking, lease)
         at = orm.now()
-        asks = []
+        asks: list[Ask] = []
+        try:
+            self._sort(asking, answers, at, asks)
+        finally:
+            self._gate.start(asks)
+
+    def _sort(
+        self,
+        asking: dict[orm.Question, list[Work]],
+        answers: Mapping[orm.Question, orm.Answer],
+        at: datetime,
+        asks: list[Ask],
+    ) -> None:
+        """Judge what is answered, put off what others ask, and add to ``asks`` what is ours to ask."""
         for question, works in asking.items():
             # An event that was purged by force takes its deliveries with it.
             answer = answers.get(question)
@@ -146,7 +168,6 @@ class Questions:
                 wait = (answer.ask_at - at).total_seconds() if answer.token is None else _ASKED_ELSEWHERE
                 for work in works:
                     self._note(work, State.PENDING, WAITS, delay=max(0.0, wait))
-        self._gate.start(asks)
 
     def _answered(self, answered: Sequence[tuple[orm.Question, Verdict]]) -> None:
         """Judge what waited, by its subscription as it is now: asking may have taken long."""
@@ -155,6 +176,8 @@ class Questions:
         # All of it before anything is judged: what fails then must not be judged again, by an answer that is gone.
         self._verdicts = [pair for pair in self._verdicts if pair[1].allowed is None]
         heard = [(self._asked.pop(question), verdict) for question, verdict in answered]
+        if not self._said:
+            self._said_since = time.monotonic()
         self._said += [(asked.answer, bool(verdict.allowed), verdict.status or 0) for asked, verdict in heard]
         for asked, verdict in heard:
             for work in asked.works:

@@ -119,6 +119,7 @@ class Courier:
             for work in [*self._questions.close(), *self._sent.values()]:
                 self._note(work, State.PENDING, "the worker stopped before an answer came", delay=0.0)
             self._results.write()
+            self._results.follow()
         except Unavailable as error:
             LOG.warning("delivery.unsettled in_hand=%s error=%s", len(self.in_hand), error)
         finally:
@@ -140,6 +141,8 @@ class Courier:
             self._start()
         if self._results.ripe() or not self._sent:
             self._settle()
+        elif self._questions.ripe():
+            self._questions.keep()
         self._renew()
 
     def _room(self) -> int:
@@ -355,6 +358,7 @@ class Courier:
         self._lanes.settled(result.work.delivery.lane for result in written)
         if any((outcome := result.settlement.outcome) and outcome.counts_for_target for result in written):
             self._lanes.written()
+        self._results.follow()
 
     def _renew(self) -> None:
         lease = self._settings.delivery.lease

@@ -40,6 +40,7 @@ class Results:
         """Hold none yet."""
         self._settings = settings
         self._held: list[Result] = []
+        self._failing: list[_Failing] = []
         self._since = 0.0
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Results:
         return len(self._held) >= _MANY or bool(self._held and time.monotonic() - self._since >= _WAIT)
 
     def write(self) -> list[Result]:
-        """Write all in one transaction and give them; say what was written, and disable subscriptions for it.
+        """Write all in one transaction and give them, and say what was written; what follows from it is for ``follow``.
 
         Raises ``Unavailable``, and holds them for the next call.
         """
@@ -70,13 +71,19 @@ class Results:
         if not results:
             return results
         with orm.session():
-            failing = self._record(results)
+            self._failing += self._record(results)
             self._held = []
             failpoints.hit("recorded")
             lines.write(LOG, logging.INFO, _LINE, [_facts(result.settlement) for result in results])
-            for found in failing:
-                self._act(found)
         return results
+
+    def follow(self) -> None:
+        """Disable subscriptions for what was written, and warn owners; raises ``Unavailable``, and holds the rest."""
+        if self._failing:
+            with orm.session():
+                while self._failing:
+                    self._act(self._failing[0])
+                    del self._failing[0]
 
     @orm.repeated
     def _record(self, results: Sequence[Result]) -> list[_Failing]:

@@ -204,16 +204,20 @@ def _token() -> str:
     return str(uuid4())
 
 
-def _locked(where: str, parameters: Sequence[object], token: str, lock: str | None = None) -> list[Claimed]:
+def _locked(
+    where: str, parameters: Sequence[object], token: str, lock: str | None = None, durable: bool = False
+) -> list[Claimed]:
     """Lock and give what a condition holds for, the longest due first; the last parameter is how many at most.
+
+    ``durable``: more than a claim is written in this transaction, and must outlive a crash of the server.
 
     They are given with the lease that will be theirs if they are claimed.
     """
     ours = dialect()
     uuids = ", ".join(map(ours.written, ("uuid", "event_log_id", "event_match_id")))
     cursor = run(
-        f"{ours.claiming}SELECT {uuids}, {_COLUMNS}, {_moment()} FROM eventlogmatch WHERE {where}"  # noqa: S608 - of our own words
-        f" ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
+        f"{ours.by_index if durable else ours.claiming}SELECT {uuids}, {_COLUMNS}, {_moment()}"  # noqa: S608 - of our own words
+        f" FROM eventlogmatch WHERE {where} ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
         parameters,
     )
     rows, moment = cursor.fetchall(), ours.moment
@@ -281,7 +285,7 @@ _WAITING = "FOR UPDATE"
 
 def _due(lane: str, at: datetime, room: int, lock: str | None = None) -> list[Claimed]:
     where = "lane = ? AND starts = 0 AND next_attempt_at <= ?"
-    return _locked(where, [lane, at, room], _token(), lock if dialect().skip_locked else None)
+    return _locked(where, [lane, at, room], _token(), lock if dialect().skip_locked else None, durable=True)
 
 
 def _head(lane: str, at: datetime) -> list[Claimed] | None:
@@ -307,4 +311,4 @@ def _head(lane: str, at: datetime) -> list[Claimed] | None:
         return None
     lock = _WAITING if dialect().skip_locked else None
     where = "uuid = ? AND starts = 0 AND next_attempt_at <= ?"
-    return _locked(where, [*keys([str(first.uuid)]), at, 1], _token(), lock)
+    return _locked(where, [*keys([str(first.uuid)]), at, 1], _token(), lock, durable=True)

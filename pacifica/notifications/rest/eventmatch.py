@@ -213,8 +213,12 @@ def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
 
 def _hint(shown: Mapping[str, Any], settings: Settings) -> None:
     found = subscriptions.hints(shown, routing.bounds_of(settings))
-    host = urlsplit(shown["target_url"]).hostname or ""
-    if not _resolves(host):
+    # An old row may have a target that is no URL.
+    place = subscriptions.place(shown["target_url"])
+    host = urlsplit(place).hostname or ""
+    if not place:
+        found.append("target_url: is no http or https URL; nothing is delivered until it is changed")
+    elif not _resolves(host):
         found.append(f"target_url: the name {host} does not resolve yet; deliveries are tried all the same")
     answers.hint(found)
 

@@ -128,7 +128,7 @@ class Loop:
         What is ready is dealt with once even where ``seconds`` is 0.
         """
         deadline = time.monotonic() + seconds
-        self._turn(0 if self.news else seconds)
+        self._turn(0 if self.news or self._woken else seconds)
         while not self.news and not self._woken:
             left = deadline - time.monotonic()
             if left <= 0:
