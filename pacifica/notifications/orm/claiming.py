@@ -217,7 +217,8 @@ def _locked(
     uuids = ", ".join(map(ours.written, ("uuid", "event_log_id", "event_match_id")))
     cursor = run(
         f"{ours.by_index if durable else ours.claiming}SELECT {uuids}, {_COLUMNS}, {_moment()}"  # noqa: S608 - of our own words
-        f" FROM eventlogmatch WHERE {where} ORDER BY next_attempt_at LIMIT ? {ours.skip_locked if lock is None else lock}",
+        f" FROM eventlogmatch WHERE {where} ORDER BY next_attempt_at LIMIT ?"
+        f" {ours.skip_locked if lock is None else lock}",
         parameters,
     )
     rows, moment = cursor.fetchall(), ours.moment
