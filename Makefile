@@ -77,7 +77,7 @@ audit: $(TEST)
 
 lock: $(MADE)
 	@$(PIP) install pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-options --no-emit-index-url \
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
 		--no-emit-trusted-host --extra mariadb --extra postgresql --extra redis --extra uwsgi \
 		--output-file config/requirements.lock pyproject.toml
 
