@@ -50,7 +50,7 @@ def target_flaps(rig: Rig, long: bool = False) -> Run:
     run = rig.run()
     run.subscribe(rig.bad_sink.url(f"/script/500,429:2,reset,503:2,200/{run.type}"))
     with run.sender(20) as sender:
-        sender.finish(total=200 if long else 5)
+        sender.finish(total=15 if long else 5)
     run.drain()
     # libcurl itself repeats a request whose kept connection broke before a byte came: that is one attempt.
     came: dict[str, dict[int, float]] = {}
