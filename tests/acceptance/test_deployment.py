@@ -659,8 +659,9 @@ def test_files_of_the_containers_are_there() -> None:
     build = compose["services"]["service"]["build"]
     assert (shipped.CONFIG / build["context"]).resolve() == CHECKOUT
     assert (CHECKOUT / build["dockerfile"]).is_file()
-    extras = re.findall(r"'\.\[(.*)\]'", dockerfile)
-    assert extras == ["mariadb,postgresql,redis,uwsgi"]
+    assert re.findall(r"--requirement (\S+)", dockerfile) == ["requirements.lock"]
+    lock = (shipped.CONFIG / "requirements.lock").read_text(encoding="utf-8")
+    assert re.findall(r"--extra=(\w+)", lock) == ["mariadb", "postgresql", "redis", "uwsgi"]
 
 
 def test_bounds_of_the_files_agree() -> None:
