@@ -143,7 +143,7 @@ def test_schema_of_subscriptions_has_its_old_shape(service: Watched) -> None:
 
     assert schema["$ref"] == "#/definitions/eventmatch"
     properties = schema["definitions"]["eventmatch"]["properties"]
-    assert sorted(properties) == sorted([*MEMBERS, "retry", "limits", "ordered"])
+    assert sorted(properties) == sorted([*MEMBERS, "retry", "limits", "ordered", "content_mode", "event_version"])
     assert set(properties["auth"]["properties"]) == {"type", "basic", "header"}
 
 
