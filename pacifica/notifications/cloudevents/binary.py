@@ -10,13 +10,10 @@ from typing import Any
 from .. import documents
 from ..errors import InvalidBody, InvalidEvent
 from . import headers, media
-from .versions import NAMES, Names, version_of
+from .versions import ATTRIBUTES_OF_0_1, NAMES, Names, version_of
 
 #: The attributes of 0.1 by their names in headers.
-_OF_0_1 = {
-    name.lower(): name
-    for name in ("cloudEventsVersion", "eventType", "eventTypeVersion", "source", "eventID", "eventTime", "schemaURL")
-}
+_OF_0_1 = {name.lower(): name for name in ATTRIBUTES_OF_0_1}
 #: Versions in which a header's value is JSON, or was by those who went by the version before.
 _OF_JSON = ("0.1", "0.2", "0.3")
 _VERSIONS = ("specversion", "cloudEventsVersion")

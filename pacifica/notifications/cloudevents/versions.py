@@ -35,6 +35,10 @@ NAMES = {
     "0.3": Names("specversion"),
     "1.0": Names("specversion", schema="dataschema"),
 }
+#: The attributes of 0.1, whose names alone have capitals.
+ATTRIBUTES_OF_0_1 = frozenset(
+    ("cloudEventsVersion", "eventType", "eventTypeVersion", "source", "eventID", "eventTime", "schemaURL")
+)
 _TAKEN = {"specversion": ("1.0", "0.3", "0.2"), "cloudEventsVersion": ("0.1",)}
 _SAID = "taken are specversion 1.0, 0.3 and 0.2, and cloudEventsVersion 0.1"
 

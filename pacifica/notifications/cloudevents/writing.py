@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .. import documents
 from . import headers, media
-from .versions import NAMES, version_of
+from .versions import ATTRIBUTES_OF_0_1, NAMES, version_of
 
 #: Bytes that the headers of an event may have together: servers commonly take 8 KiB of all that there are.
 LONGEST = 6 * 1024
@@ -20,7 +20,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Versions in which data that is base64 is marked.
 _MARKED = ("0.3", "1.0")
 _SPACE = " \t\r\n"
-_OF_0_1 = {"cloudEventsVersion", "eventType", "eventTypeVersion", "source", "eventID", "eventTime", "schemaURL"}
 
 
 class Message(NamedTuple):
@@ -114,7 +113,7 @@ def _of_0_1(attributes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in attributes.items():
         if name == "extensions":
             found |= {f"CE-X-{key}" if key else "": member for key, member in (value or {}).items()}
-        elif name in _OF_0_1:
+        elif name in ATTRIBUTES_OF_0_1:
             found[f"CE-{name[:1].upper()}{name[1:]}"] = value
         else:
             found[""] = value
