@@ -105,7 +105,8 @@ def keys_of(hit: Any) -> Iterable[Any]:
     """Give the keys of what stands in a table: a key, ``Keys``, or a bucket."""
     if isinstance(hit, Keys):
         return hit
-    return [member.key for member in hit.members] if isinstance(hit, Bucket | Limits) else (hit,)
+    # A copy, because somebody may add to it meanwhile.
+    return [member.key for member in list(hit.members)] if isinstance(hit, Bucket | Limits) else (hit,)
 
 
 class Limits:

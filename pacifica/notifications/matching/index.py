@@ -77,10 +77,7 @@ class Index:
         Raises ``InvalidJSONPath``; then nothing is held under the key.
         """
         try:
-            what: Any = self._templates.plan(text)
-        except (NotIndexable, RecursionError) as error:
-            why = str(error) if isinstance(error, NotIndexable) else "is nested too deep"
-            what = _Outside(jsonpath.parse(text, self._bounds), why)
+            what = self._planned(text)
         except ValueError:
             self.remove(key)
             raise
@@ -90,6 +87,14 @@ class Index:
                 self._put(key, what)
             finally:
                 self._changes += 1
+
+    def _planned(self, text: str) -> Any:
+        """Give how an expression is held; raises ``InvalidJSONPath``."""
+        try:
+            return self._templates.plan(text)
+        except (NotIndexable, RecursionError) as error:
+            why = str(error) if isinstance(error, NotIndexable) else "is nested too deep"
+            return _Outside(jsonpath.parse(text, self._bounds), why)
 
     def remove(self, key: Hashable) -> None:
         """Forget a key; one that is not there is no error."""

@@ -44,9 +44,7 @@ class Asked:
         ways = [*self.equal, *self.exist]
         for condition in (*self.checks, *self.rest):
             if isinstance(condition, Comparison | Exists):
-                operands = (
-                    (condition.left, condition.right) if isinstance(condition, Comparison) else (condition.operand,)
-                )
+                operands = _operands(condition)
                 ways.extend(single_beginning(p) for p in operands if isinstance(p, Path) and p.anchor == "@")
         return list(dict.fromkeys(way[0].name for way in ways if way and isinstance(way[0], Key)))
 
