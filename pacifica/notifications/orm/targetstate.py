@@ -67,9 +67,9 @@ class TargetState(BaseModel):
     def forget_older(cls, seconds: float) -> None:
         """Drop what is known of targets to which nobody has sent anything for so long."""
         before = now() - timedelta(seconds=seconds)
-        cls.delete().where(
-            (cls.open_until < before) & (cls.paced_until.is_null() | (cls.paced_until < before))
-        ).execute()
+        # One that answered since has nothing to say either.
+        quiet = (cls.open_until < before) | (cls.open_until.is_null() & (cls.failures == 0) & (cls.opened == 0))
+        cls.delete().where(quiet & (cls.paced_until.is_null() | (cls.paced_until < before))).execute()
 
     @classmethod
     def answered(cls, places: Sequence[str]) -> None:
