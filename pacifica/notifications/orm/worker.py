@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import peewee
 
@@ -35,12 +35,6 @@ class Worker(BaseModel):
     def leave(cls, name: str, holder: str) -> None:
         """Give a name up."""
         cls.delete().where((cls.name == name) & (cls.holder == holder)).execute()
-
-    @classmethod
-    def last_seen(cls) -> datetime | None:
-        """Give the time when any worker was last seen."""
-        found: datetime | None = cls.select(peewee.fn.MAX(cls.seen)).scalar()
-        return found
 
     @classmethod
     def seen_within(cls, seconds: float) -> bool:
