@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import select
+import socket
 import threading
 from collections.abc import Iterator
+from selectors import EVENT_READ as READ
 
+import psycopg2
 import pytest
 
+from pacifica.notifications import orm
+from pacifica.notifications.config import Database, Settings
 from pacifica.notifications.gates import Ask, PolicyGate
 from pacifica.notifications.targets import HttpTarget, Sending
 from pacifica.notifications.transfer import Limits, Loop
@@ -161,3 +166,70 @@ def test_waking_what_is_closed_does_nothing() -> None:
 
     loop.wake()
     loop.close()
+
+
+def test_requests_go_on_while_something_else_is_waited_for(
+    loop: Loop, sender: HttpTarget, target: RecordingTarget
+) -> None:
+    """A wait for another socket ends with that socket, and what ended meanwhile is news for the next wait."""
+    here, there = socket.socketpair()
+    sender.start([sending("key", target.url("/"))])
+    answering = threading.Thread(target=lambda: (target.wait_for(1), there.send(b"x")), daemon=True)
+    answering.start()
+
+    assert loop.wait_for(here.fileno(), READ, FOREVER)
+
+    assert len(target.requests()) == 1
+    until(lambda: [key for key, _ in sender.wait(0.05)] == ["key"], 30, "the outcome")
+    answering.join()
+    here.close()
+    there.close()
+
+
+def test_a_wake_up_during_another_wait_ends_the_next_one(loop: Loop) -> None:
+    """Whoever waits for another socket does not take the wake-up of those who wait for news."""
+    here, there = socket.socketpair()
+    there.send(b"x")
+    loop.wake()
+
+    assert loop.wait_for(here.fileno(), READ, FOREVER)
+    there.send(b"x")
+    assert loop.wait_for(here.fileno(), READ, FOREVER)
+    assert [loop.wait(FOREVER), loop.wait(0)] == [True, False]
+
+    here.close()
+    there.close()
+
+
+def test_a_wait_for_a_silent_socket_ends_with_its_time(loop: Loop) -> None:
+    """It says so, and watches the socket no longer."""
+    here, there = socket.socketpair()
+
+    assert not loop.wait_for(here.fileno(), READ, 0.01)
+
+    there.send(b"x")
+    assert not loop.wait(0.01)
+    here.close()
+    there.close()
+
+
+def test_requests_go_on_while_postgresql_is_waited_for(postgresql_url: str, target: RecordingTarget) -> None:
+    """A statement that waits for a lock does not keep a request from being sent, whose arrival ends the wait."""
+    orm.initialize(Settings(database=Database(peewee_url=postgresql_url, max_connections=4)))
+    loop, other = Loop(), psycopg2.connect(postgresql_url)
+    sender = HttpTarget(PATIENT, loop)
+    other.cursor().execute("SELECT pg_advisory_xact_lock(7)")
+    giving = threading.Thread(target=lambda: (target.wait_for(1), other.rollback()), daemon=True)
+    giving.start()
+
+    with orm.session(), orm.meanwhile(loop.wait_for):
+        sender.start([sending("key", target.url("/"))])
+        orm.DB.execute_sql("SELECT pg_advisory_lock(7)")
+
+    giving.join()
+    assert len(target.requests()) == 1
+    until(lambda: [key for key, _ in sender.wait(0.05)] == ["key"], 30, "the outcome")
+    orm.disconnect()
+    sender.close()
+    loop.close()
+    other.close()
