@@ -50,11 +50,11 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     if not options.json and (upgraded or options.differences):
         _tell(found)
     if not options.json and sealed:
-        print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keys.ids()[0]}: {sealed}")
+        print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keyring.ids()[0]}: {sealed}")
     if clear:
         complain(
             f"subscriptions whose auth is in clear: {clear}; seal them with: pacifica-notifications-cmd rotate-keys"
-            + ("" if orm.keys.ids() else ", once there is a key (docs/how-to/keys.md)")
+            + ("" if orm.keyring.ids() else ", once there is a key (docs/how-to/keys.md)")
         )
     return True
 
@@ -63,7 +63,7 @@ def _sealed(bars: Bars) -> tuple[int, int]:
     """Seal what is in clear, if there is a key; give how many were sealed, and how many are left."""
     with orm.session(), orm.unlimited():
         done = 0
-        if orm.keys.ids():
+        if orm.keyring.ids():
             done = orm.reseal(lambda done, rows: bars.progress("secrets", done, rows), clear_only=True).done
         return done, orm.in_clear()
 

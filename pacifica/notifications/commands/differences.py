@@ -71,7 +71,9 @@ def _of(row: orm.EventMatch, settings: Settings) -> Iterator[Difference]:
     for name in ("extensions", "auth"):
         text = getattr(row, name)
         try:
-            body[name] = row.auth_values if name == "auth" and orm.keys.sealed(text) else json.loads(text or "{}") or {}
+            body[name] = (
+                row.auth_values if name == "auth" and orm.keyring.sealed(text) else json.loads(text or "{}") or {}
+            )
         except BrokenSeal as error:
             yield Difference(name, row, str(error))
         except ValueError:

@@ -17,14 +17,14 @@ NAMED = 20
 def create_key(options: Namespace, settings: Settings) -> bool:
     """Make a key: printed, or added to a file that only its owner can read."""
     if options.file is None:
-        key = orm.keys.new(options.id)
+        key = orm.keyring.new(options.id)
         if options.json:
             write_json({"id": key.id, "key": key.text})
         else:
             print(key.text)
         return True
     file = Path(options.file).expanduser().absolute()
-    made, alone = orm.keys.add_to_file(file, options.id)
+    made, alone = orm.keyring.add_to_file(file, options.id)
     if options.json:
         write_json({"id": made, "file": str(file), "seals": alone})
     elif alone:
@@ -42,7 +42,7 @@ def rotate_keys(options: Namespace, settings: Settings) -> bool:
     with orm.session(), Bars() as bars:
         resealed = orm.reseal(lambda done, rows: bars.progress("eventmatch", done, rows))
         counts, clear = orm.sealed_with(), orm.in_clear()
-    known = orm.keys.ids()
+    known = orm.keyring.ids()
     rows = [(key, count, _is(key, count, known)) for key, count in counts.items()]
     if options.json:
         write_json(

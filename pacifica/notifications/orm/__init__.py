@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import DatabaseError, OperationalError
 
-from . import keys
+from . import keyring
 from .base import BaseModel
 from .changes import change, disable, remove, warn
 from .claimed import Claimed, ClaimedEvent, Payload, payloads
@@ -76,7 +76,7 @@ __all__ = [
     "expire",
     "in_clear",
     "initialize",
-    "keys",
+    "keyring",
     "listed",
     "lost_often",
     "meanwhile",

@@ -18,7 +18,7 @@ from playhouse import db_url, pool
 
 from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
-from . import keys
+from . import keyring
 from .dialects import DB as DB
 from .dialects import DIALECTS, SILENCE, Dialect, Sqlite
 
@@ -72,7 +72,7 @@ def initialize(settings: Settings | None = None) -> None:
         if name in parameters:
             parameters[name] = unquote(parameters[name])
     DB.initialize(_dialect.open(parameters, settings))
-    keys.use(settings.secrets, Path(f"{DB.database}.key") if url.startswith("sqlite:") else None)
+    keyring.use(settings.secrets, Path(f"{DB.database}.key") if url.startswith("sqlite:") else None)
 
 
 def initialized() -> bool:

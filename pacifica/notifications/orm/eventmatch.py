@@ -14,11 +14,10 @@ from ..errors import BrokenSeal
 from ..globals import MASK
 from ..members import VERSION
 from ..subscriptions import masked, place
-from . import keys
+from . import keyring
 from .base import BaseModel, plain
 from .database import dialect, now, repeated, transaction
-from .statements import keys as uuid_keys
-from .statements import marks, run
+from .statements import keys, marks, run
 
 #: The members that every answer about a subscription has, in the order in which they are given.
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
@@ -104,7 +103,9 @@ class EventMatch(BaseModel):
 
         Raises as ``extension_values``, and ``BrokenSeal`` where it can't be opened.
         """
-        return keys.opened(self.auth, "auth", self.user, self.uuid) if keys.sealed(self.auth) else _object(self.auth)
+        return (
+            keyring.opened(self.auth, "auth", self.user, self.uuid) if keyring.sealed(self.auth) else _object(self.auth)
+        )
 
     @property
     def retry_values(self) -> dict[str, Any]:
@@ -202,7 +203,7 @@ class EventMatch(BaseModel):
         """
         after = revision, _LAST_UUID
         while True:
-            found = run(_CHANGED, [after[0], after[0], *uuid_keys([str(after[1])]), page])
+            found = run(_CHANGED, [after[0], after[0], *keys([str(after[1])]), page])
             changes = [_change(*row) for row in found.fetchall()]
             if changes:
                 yield changes
@@ -218,7 +219,7 @@ class EventMatch(BaseModel):
     @classmethod
     def revisions(cls, uuids: Iterable[str]) -> dict[str, int]:
         """Give the number of the last change of each of these, all of them by their uuids as they are written."""
-        wanted = uuid_keys(uuids)
+        wanted = keys(uuids)
         uuid = dialect().written("uuid")
         found = run(f"SELECT {uuid}, revision FROM eventmatch WHERE uuid IN ({marks(wanted)})", wanted)  # noqa: S608 - of our own words
         return dict(found.fetchall())
@@ -226,7 +227,7 @@ class EventMatch(BaseModel):
     @classmethod
     def succeeded(cls, uuids: Iterable[UUID | str]) -> None:
         """Forget the failures of subscriptions that a delivery reached."""
-        reached = uuid_keys(map(str, uuids))
+        reached = keys(map(str, uuids))
         run(
             "UPDATE eventmatch SET failing_since = NULL, failures = 0, warned = NULL"  # noqa: S608 - of our own words
             f" WHERE uuid IN ({marks(reached)}) AND failing_since IS NOT NULL",
@@ -273,7 +274,7 @@ def columns(row: EventMatch, members: Mapping[str, Any], at: datetime) -> dict[s
     if "extensions" in members:
         written["extensions"] = json.dumps(members["extensions"], ensure_ascii=False)
     if "auth" in members:
-        written["auth"] = keys.stored(members["auth"], "auth", row.user, row.uuid)
+        written["auth"] = keyring.stored(members["auth"], "auth", row.user, row.uuid)
     for name in ("retry", "limits"):
         if name in members:
             written[name] = json.dumps(members[name]) if members[name] else None

@@ -10,7 +10,7 @@ import peewee
 
 from ..errors import ConfigError
 from ..sealing import BEGINNING, key_id
-from . import keys
+from . import keyring
 from .database import repeated, transaction
 from .eventmatch import EventMatch
 
@@ -37,12 +37,12 @@ def require_keys() -> None:
     takes some 100 ms for 100,000.
     """
     foreign = EventMatch.deleted.is_null() & _sealed()
-    for known in keys.ids():
+    for known in keyring.ids():
         foreign &= ~_with(known)
     row = EventMatch.select(EventMatch.auth).where(foreign).first()
     if row is not None:
-        raise ConfigError(keys.remedy(key_id(row.auth) or ""))
-    keys.require()
+        raise ConfigError(keyring.remedy(key_id(row.auth) or ""))
+    keyring.require()
 
 
 def in_clear() -> int:
@@ -52,7 +52,7 @@ def in_clear() -> int:
 
 def sealed_with() -> dict[str, int]:
     """Count the subscriptions by the key that their auth is sealed with; those of the process come first."""
-    found = {known: int(EventMatch.select().where(_with(known)).count()) for known in keys.ids()}
+    found = {known: int(EventMatch.select().where(_with(known)).count()) for known in keyring.ids()}
     while True:
         rest = _sealed()
         for known in found:
@@ -73,11 +73,11 @@ def reseal(progress: Progress, clear_only: bool = False) -> Resealed:
     Batch by batch, each of them committed: it can be broken off at any point and begun anew, and others may work
     meanwhile. A row that somebody else writes at the same time keeps what they wrote. Raises ``NoKey``.
     """
-    if not keys.ids():
-        raise keys.no_key()
+    if not keyring.ids():
+        raise keyring.no_key()
     wanted = _clear()
     if not clear_only:
-        wanted |= _sealed() & ~_with(keys.ids()[0])
+        wanted |= _sealed() & ~_with(keyring.ids()[0])
     rows, seen, found, after = EventMatch.select().where(wanted).count(), 0, Resealed(), None
     while True:
         progress(seen, rows)
@@ -99,12 +99,12 @@ def _written(batch: Sequence[EventMatch], faults: dict[UUID, str]) -> int:
             try:
                 value = row.auth_values
             except ValueError as error:
-                faults[row.uuid] = str(error) if keys.sealed(row.auth) else "auth is no JSON"
+                faults[row.uuid] = str(error) if keyring.sealed(row.auth) else "auth is no JSON"
                 continue
             if not value:
                 faults[row.uuid] = "auth is no JSON object with members"
                 continue
-            auth = keys.stored(value, "auth", row.user, row.uuid)
+            auth = keyring.stored(value, "auth", row.user, row.uuid)
             # By the revision: a text that is compared is the same as another one to some databases.
             unchanged = (EventMatch.uuid == row.uuid) & (EventMatch.revision == row.revision)
             done += EventMatch.update(auth=auth).where(unchanged).execute()
