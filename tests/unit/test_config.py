@@ -95,6 +95,10 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "policy.timeout": ("3.5", 3.5),
     "policy.max_age": ("60", 60.0),
     "policy.max_interval": ("30", 30.0),
+    "targets.profile": ("facility", "facility"),
+    "targets.deny": ("10.20.9.0/24", ("10.20.9.0/24",)),
+    "targets.ports": ("443, 8000-8999", ("443", "8000-8999")),
+    "targets.require_https": ("true", True),
     "targets.allow": ("10.20.0.0/16,fd00::/8", ("10.20.0.0/16", "fd00::/8")),
     "matching.max_expression": ("100", 100),
     "matching.max_nesting": ("8", 8),
@@ -267,7 +271,7 @@ def test_our_own_example_file_shows_the_defaults(tmp_path: Path) -> None:
     shown = (Path(__file__).parents[2] / "config.ini").read_text(encoding="utf-8")
     (tmp_path / "shown.ini").write_text(shown, encoding="utf-8")
     (tmp_path / "set.ini").write_text(re.sub(r"(?m)^;(\w+ =)", r"\1", shown), encoding="utf-8")
-    special = {"notifications.policy_url", "database.peewee_url"}
+    special = {"notifications.policy_url", "database.peewee_url", "targets.profile"}
 
     as_it_stands, with_all_set = load(tmp_path / "shown.ini", environ={}), load(tmp_path / "set.ini", environ={})
 
@@ -375,6 +379,13 @@ BAD = [
     ("retention.events", "-1", "must be from 0 to 1000000000"),
     ("retention.deliveries", "30 days", "must be a number"),
     ("targets.allow", "10.0.0.1/8", "'10.0.0.1/8' is no address range such as 10.20.0.0/16"),
+    ("targets.profile", "private", "must be one of public, facility, local"),
+    ("targets.deny", "10", "'10' is no address range such as 10.20.0.0/16"),
+    ("targets.ports", "http", "'http' is no port such as 443, and no range of them such as 1024-65535"),
+    ("targets.ports", "0", "'0' is no port such as 443"),
+    ("targets.ports", "90-80", "'90-80' is no port such as 443"),
+    ("targets.ports", "1-65536", "'1-65536' is no port such as 443"),
+    ("targets.ports", "", "must name a port"),
     ("targets.allow", "example.com", "'example.com' is no address range"),
     ("auth.show", "all", "must be one of never, owner"),
 ]

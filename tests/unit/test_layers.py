@@ -21,14 +21,14 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
-    {"sealing"},
+    {"sealing", "addresses"},
     {"config", "retry", "documents"},
     {"plain", "cloudevents"},
     {"events", "jsonpath", "members"},
     {"matching"},
     {"subscriptions"},
     {"owners"},
-    {"orm", "transfer"},
+    {"orm", "transfer", "resolving"},
     {"targets", "gates"},
     {"writer"},
     {"intake", "routing", "delivery"},
@@ -48,6 +48,7 @@ SIDEWAYS = {("__main__", "commands")}
 #: These know no settings, clock, database or network.
 PURE = {
     "sealing",
+    "addresses",
     "retry",
     "documents",
     "plain",

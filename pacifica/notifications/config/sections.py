@@ -18,9 +18,11 @@ from .values import (
     filled,
     flag,
     header_name,
+    is_loopback,
     number,
     optional,
     optional_http_url,
+    ports,
     ranges,
     sealing_keys,
     seconds_list,
@@ -180,8 +182,19 @@ class Policy:
 class Targets:
     """Section ``targets``: where deliveries may go."""
 
-    #: Address ranges of targets, separated by commas. Checked for its form; this release refuses no address yet.
+    #: Where targets may live: ``public`` (public addresses), ``facility`` (these, and your own networks, which
+    #: ``allow`` has to name) or ``local`` (loopback and private addresses too). Not set: ``local`` where the service is
+    #: started on loopback with ``memory://``, else ``public``. In each of them ``allow`` opens more, ``deny`` less.
+    profile: str | None = setting(None, choice("public", "facility", "local"))
+    #: Address ranges that are allowed, separated by commas. Addresses of cloud metadata and of the service's own
+    #: database, broker and policy server must be named one by one, as in ``169.254.169.254/32``.
     allow: tuple[str, ...] = setting((), ranges)
+    #: Address ranges that are not allowed, separated by commas; they win over ``allow``.
+    deny: tuple[str, ...] = setting((), ranges)
+    #: Ports that targets may have, and ranges of ports, separated by commas.
+    ports: tuple[str, ...] = setting(("80", "443", "1024-65535"), ports)
+    #: Take targets on ``https`` alone.
+    require_https: bool = setting(False, flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +257,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings in force; ``sources`` says where each came from."""
+    """All settings in force; ``sources`` says where each came from, ``listens`` is where this process serves."""
 
     default: Default = field(default_factory=Default)
     celery: Celery = field(default_factory=Celery)
@@ -259,6 +272,15 @@ class Settings:
     auth: Auth = field(default_factory=Auth)
     secrets: Secrets = field(default_factory=Secrets)
     sources: Mapping[str, str] = field(default_factory=dict)
+    listens: tuple[str, int] | None = None
+
+    @property
+    def profile(self) -> str:
+        """The profile of targets in force: by itself ``local`` for one process that serves its own machine alone."""
+        if self.targets.profile is not None:
+            return self.targets.profile
+        on_loopback = self.listens is not None and is_loopback(self.listens[0])
+        return "local" if self.embedded and on_loopback else "public"
 
     @property
     def embedded(self) -> bool:
@@ -291,6 +313,7 @@ class Settings:
         """Give every setting as its name ``section.key``, its value in force and where it came from."""
         effective = {
             "notifications.policy_url": self.policy_url,
+            "targets.profile": self.profile,
             "database.peewee_url": self.database_url,
         }
         for name, _section, spec in declared():

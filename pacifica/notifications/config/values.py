@@ -96,6 +96,25 @@ def ranges(text: str) -> tuple[str, ...]:
     return words(text)
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether who listens on a host can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def ports(text: str) -> tuple[str, ...]:
+    """Read ports and ranges of them, separated by commas; they stay texts."""
+    for part in words(text):
+        low, _, high = part.partition("-")
+        if not (low.isdecimal() and (high or low).isdecimal() and 1 <= int(low) <= int(high or low) <= 65535):
+            raise ValueError(f"{part!r} is no port such as 443, and no range of them such as 1024-65535")
+    if not words(text):
+        raise ValueError("must name a port")
+    return words(text)
+
+
 def http_url(text: str) -> str:
     """Read a URL of http or https, without the slash at its end."""
     parts = urlsplit(text)
