@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pycurl
 
+from pacifica.notifications.addresses import Policy
 from pacifica.notifications.targets import HttpTarget, Sending
 from pacifica.notifications.transfer import Limits, Loop
 from tests.support.servers.nginx_sink import NginxSink
@@ -77,7 +78,7 @@ class Ours:
     def __init__(self, url: str, width: int, batch: int) -> None:
         self._url, self._width, self._batch = url, width, batch
         self._loop = Loop()
-        self._target = HttpTarget(Limits(connections=width, per_host=width), self._loop)
+        self._target = HttpTarget(Limits(connections=width, per_host=width), Policy(profile="local"), self._loop)
 
     def send(self, number: int) -> None:
         """Send as many POSTs, in batches, and come back when all are answered."""

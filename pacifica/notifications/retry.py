@@ -19,10 +19,12 @@ class Failure(StrEnum):
     RESET = "reset"
     REDIRECT = "redirect"
     HTTP = "http"
+    FORBIDDEN = "forbidden"
 
 
 #: Statuses with which a target says that it has too much to do.
 BUSY = frozenset({429, 503})
+_UNSENT = frozenset({Failure.HTTP, Failure.FORBIDDEN})
 _OF_THE_TARGET = frozenset({Failure.DNS, Failure.REFUSED, Failure.TLS, Failure.TIMEOUT, Failure.RESET})
 
 
@@ -39,6 +41,7 @@ class State(StrEnum):
 class Outcome(NamedTuple):
     """The result of one HTTP exchange: a status or a failure, seconds it took, the beginning of the answer.
 
+    ``forbidden``, where the address policy let nothing be sent: then ``refusal`` says why, and it is no attempt.
     ``retry_after`` are the seconds for which a target that is busy (429, 503) asked to be left alone, as it said them:
     not negative, without any upper bound.
     """
@@ -48,6 +51,7 @@ class Outcome(NamedTuple):
     seconds: float = 0.0
     answer: bytes = b""
     retry_after: float | None = None
+    refusal: str = ""
 
     @classmethod
     def of_status(cls, status: int, seconds: float, answer: bytes, retry_after: float | None = None) -> Outcome:
@@ -75,13 +79,15 @@ class Outcome(NamedTuple):
     @property
     def unsent(self) -> bool:
         """Whether nothing was sent, or what came back was no HTTP: it says nothing of the target."""
-        return self.status is None and self.failure is Failure.HTTP
+        return self.status is None and self.failure in _UNSENT
 
     @property
     def reason(self) -> str:
         """Say it in a few words, with no text of the target in it."""
         if self.delivered:
             return f"answered {self.status}"
+        if self.refusal:
+            return self.refusal
         if self.failure is Failure.REDIRECT:
             return f"answered {self.status}, a redirect, which is not followed"
         return f"answered {self.status}" if self.status is not None else _REASONS[self.failure or Failure.RESET]
@@ -95,6 +101,7 @@ _REASONS = {
     Failure.RESET: "the connection broke",
     Failure.REDIRECT: "a redirect, which is not followed",
     Failure.HTTP: "not a valid HTTP answer",
+    Failure.FORBIDDEN: "the address policy does not allow it",
 }
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
-from . import gates, orm, targets, transfer
+from . import gates, orm, resolving, targets, transfer
 from .config import Settings
 from .delivery import Courier
 from .errors import Unavailable
@@ -49,7 +49,8 @@ def courier(settings: Settings) -> Courier:
         min(delivery.connect_timeout, policy.timeout), policy.timeout, delivery.ca_file, per_host=4000
     )
     loop = transfer.Loop()
-    return Courier(settings, targets.HttpTarget(sends, loop), gates.PolicyGate(settings.policy_url, asks, loop), loop)
+    target = targets.HttpTarget(sends, resolving.policy_of(settings), loop)
+    return Courier(settings, target, gates.PolicyGate(settings.policy_url, asks, loop), loop)
 
 
 class Runner:

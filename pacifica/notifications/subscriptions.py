@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import documents, events, jsonpath, retry
+from . import addresses, documents, events, jsonpath, retry
 from .errors import InvalidJSONPath, InvalidSubscription
 from .globals import MASK
 from .matching.hints import hints as hints_of
@@ -20,7 +20,6 @@ USER = re.compile(r"[!-+\--~]{1,255}")
 #: Members that are left alone when a PUT says what they are.
 _GIVEN = frozenset((*READ_ONLY, "disabled"))
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: What of a URL says where it leads.
 _BEGINNING = re.compile(r"[^:/?#]*://[^/?#]*")
 _PORTS = {"http": 80, "https": 443}
@@ -116,21 +115,15 @@ def target_faults(text: str) -> list[str]:
     """Find what is wrong with a target's URL as a text (RFC 3986; http and https only)."""
     if re.search(r"[\s\\\u0000-\u001f\u007f]", text):
         return ["must hold no spaces, backslashes or control characters; percent-encode them"]
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        return [f"is no URL: {error}"]
-    if parts.scheme not in ("http", "https"):
-        return ["must begin with http:// or https://"]
-    if not parts.hostname or port == 0:
-        return ["must name a host, and a port from 1 to 65535 if any"]
-    if parts.username is not None or parts.password is not None:
+    authority = text.partition("://")[2]
+    if "@" in re.split(r"[/?#]", authority)[0]:
         return ["must not carry a user or a password; put them into auth"]
-    if parts.fragment:
+    if "#" in text:
         return ["must have no fragment (#…); it would never be sent"]
-    if not _is_host(parts.netloc, parts.hostname):
-        return ["has a host that is neither a name nor an address; write a name beyond ASCII in its xn-- form"]
+    try:
+        addresses.read(text)
+    except ValueError as error:
+        return [str(error)]
     return []
 
 
@@ -155,18 +148,6 @@ def _place(target_url: str) -> str:
         return ""
     found = f"{parts.scheme}://{host}:{port or _PORTS.get(parts.scheme)}"
     return found if host and parts.scheme in _PORTS and len(found) <= _LONGEST_PLACE else ""
-
-
-def _is_host(place: str, host: str) -> bool:
-    """Tell whether a host is one name in ASCII or one address, so that every program reads the same one."""
-    try:
-        if place.startswith("["):
-            address, _, port = place[1:].partition("]")
-            return "%" not in address and bool(IPv6Address(address)) and port[:1] in ("", ":")
-        # Python's codec also holds labels to their lengths.
-        return bool(_NAME.fullmatch(host)) and bool(host.encode("idna"))
-    except ValueError:
-        return False
 
 
 def _retry_faults(sent: Mapping[str, Any] | None) -> dict[str, str]:

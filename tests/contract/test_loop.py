@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from pacifica.notifications import orm
+from pacifica.notifications.addresses import Policy
 from pacifica.notifications.config import Database, Settings
 from pacifica.notifications.gates import Ask, PolicyGate
 from pacifica.notifications.targets import HttpTarget, Sending
@@ -23,6 +24,7 @@ from tests.support.wait import until
 #: Longer than any test may take: what waits so long hangs.
 FOREVER = 3600
 PATIENT = Limits(connect=20, total=20)
+OPEN = Policy(profile="local", ports=((1, 65535),))
 
 
 @pytest.fixture(params=["as here", "any system"])
@@ -38,7 +40,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def sender(loop: Loop) -> Iterator[HttpTarget]:
     """A target that waits in the loop."""
-    made = HttpTarget(PATIENT, loop)
+    made = HttpTarget(PATIENT, OPEN, loop)
     yield made
     made.close()
 
@@ -88,7 +90,7 @@ def test_news_stay_until_they_are_taken(loop: Loop, sender: HttpTarget, target: 
 def test_waiting_for_one_ends_with_news_for_the_other(loop: Loop, sender: HttpTarget, target: RecordingTarget) -> None:
     """Whoever waits for one target hears at once that another one has something to give."""
     target.always("/slow", Held())
-    other = HttpTarget(PATIENT, loop)
+    other = HttpTarget(PATIENT, OPEN, loop)
     sender.start([sending("slow", target.url("/slow"))])
     other.start([sending("quick", target.url("/"))])
 
@@ -217,7 +219,7 @@ def test_requests_go_on_while_postgresql_is_waited_for(postgresql_url: str, targ
     """A statement that waits for a lock does not keep a request from being sent, whose arrival ends the wait."""
     orm.initialize(Settings(database=Database(peewee_url=postgresql_url, max_connections=4)))
     loop, other = Loop(), psycopg2.connect(postgresql_url)
-    sender = HttpTarget(PATIENT, loop)
+    sender = HttpTarget(PATIENT, OPEN, loop)
     other.cursor().execute("SELECT pg_advisory_xact_lock(7)")
     giving = threading.Thread(target=lambda: (target.wait_for(1), other.rollback()), daemon=True)
     giving.start()

@@ -163,7 +163,7 @@ def test_first_failure_without_an_answer(open_doors: OpenDoors, target: Recordin
 
     doors.send()
 
-    assert doors.subscription(subscription).error == "the target: the connection was refused"
+    assert doors.subscription(subscription).error == "the target: no answer"
 
 
 def test_failing_for_days_disables(doors: Doors, failing: RecordingTarget) -> None:

@@ -15,6 +15,7 @@ from pacifica.notifications.delivery import Courier
 
 from .factories import make_event, make_subscription
 from .keys import KEY, SETTING
+from .process import HERE
 from .processes import write_config
 
 #: A time that has passed, whatever the clocks say.
@@ -36,6 +37,7 @@ class Doors:
                 "database.connect_attempts": 1,
                 "delivery.jitter": 0,
                 SETTING: KEY,
+                **HERE,
                 **(settings or {}),
             },
         )

@@ -31,6 +31,9 @@ OUR_ENVIRONMENT = {
     "DEFAULT_USER",
 }
 
+#: The settings that let targets be where those of the tests are: on this machine, on any port.
+HERE = {"targets.allow": "127.0.0.1/32, 127.0.0.2/32, ::1/128", "targets.ports": "1-65535"}
+
 _started: set[Process] = set()
 
 
@@ -301,7 +304,8 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
 def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     """Return the environment without what steers our service, with a home and a key of its own, and `changes` last.
 
-    Proxies are left out as well: everything that the tests talk to is on loopback.
+    Proxies are left out as well: everything that the tests talk to is on loopback. So are their targets, which the
+    service may send to.
     """
     kept = {
         name: value
@@ -310,4 +314,9 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     }
     home.mkdir(parents=True, exist_ok=True)
     ours = {"HOME": str(home), "USERPROFILE": str(home), "PYTHONUNBUFFERED": "1", VARIABLE: KEY}
-    return {**kept, **ours, **changes}
+    return {**kept, **ours, **variables(HERE), **changes}
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of the newer sections as the environment has them."""
+    return {f"NOTIFICATIONS_{name.replace('.', '_')}".upper(): value for name, value in settings.items()}

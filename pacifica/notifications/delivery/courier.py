@@ -11,7 +11,7 @@ from ..config import Settings
 from ..errors import BrokenSeal, Refused, Unavailable, UnknownKey
 from ..gates import Gate, Verdict
 from ..globals import SETTLED
-from ..retry import Outcome, State
+from ..retry import Failure, Outcome, State
 from ..targets import Sending, Target
 from ..transfer import Loop
 from .asking import Questions
@@ -26,6 +26,9 @@ _LOOK = 0.05
 _LOOK_FOR_LOST = 1.0
 #: Seconds after which a delivery is looked at again whose secrets were sealed with a key that this worker lacks.
 _LACKS_KEY = 60.0
+#: Seconds after which a delivery is looked at again that the address policy refuses: as many as it has waited already,
+#: but at least and at most these.
+_REFUSED, _REFUSED_MOST = 60.0, 900.0
 #: Seconds in which a delivery that its worker dies of lets it die.
 _AT_ONCE = 1.0
 #: Seconds for which answers are waited for while results wait to be written.
@@ -290,12 +293,22 @@ class Courier:
 
     def _note_sealed(self, work: Work, seal: BrokenSeal) -> None:
         """Let it wait for a key that this worker lacks, as long as a held one waits; what was changed is lost."""
-        delivery = work.delivery
-        waited = (delivery.at - (delivery.reopened or delivery.created)).total_seconds()
-        if isinstance(seal, UnknownKey) and waited < self._settings.retention.held:
-            self._note(work, State.PENDING, str(seal), delay=_LACKS_KEY)
+        if isinstance(seal, UnknownKey):
+            self._wait(work, str(seal), _LACKS_KEY)
         else:
             self._note(work, State.DEAD, str(seal))
+
+    def _wait(self, work: Work, reason: str, delay: float) -> None:
+        """Let it wait for what only the operator can do, without an attempt, as long as a held one waits."""
+        if self._waited(work) < self._settings.retention.held:
+            self._note(work, State.PENDING, reason, delay=delay)
+        else:
+            self._note(work, State.DEAD, f"{reason}; it waited for longer than retention.held")
+
+    def _waited(self, work: Work) -> float:
+        """Give the seconds since a delivery was made or reopened."""
+        delivery = work.delivery
+        return (delivery.at - (delivery.reopened or delivery.created)).total_seconds()
 
     def _start(self) -> None:
         """Send what waits for it: one by one, curl would look at each of them by itself.
@@ -312,6 +325,9 @@ class Courier:
         if outcome.delivered:
             self._note(work, State.DELIVERED, outcome.reason, outcome=outcome)
             return
+        if outcome.failure is Failure.FORBIDDEN:
+            self._wait(work, outcome.reason, min(_REFUSED_MOST, max(_REFUSED, self._waited(work))))
+            return
         at_once = self._settings.delivery.disable_after == 0
         delay = None if at_once else self._delay(work, outcome)
         if delay is not None:
@@ -324,9 +340,7 @@ class Courier:
         """Give the seconds until the next attempt, at least what the target asked for; None if there is none."""
         delivery = work.delivery
         attempt = delivery.attempts + 1 - delivery.attempts_before
-        since = delivery.reopened or delivery.created
-        age = (delivery.at - since).total_seconds() + outcome.seconds
-        delay = work.subscriber.policy.after(attempt, outcome, age=age)
+        delay = work.subscriber.policy.after(attempt, outcome, age=self._waited(work) + outcome.seconds)
         if delay is None or outcome.retry_after is None:
             return delay
         return max(delay, min(outcome.retry_after, self._settings.delivery.max_retry_after))

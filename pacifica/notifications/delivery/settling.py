@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from .. import failpoints, orm, owners
 from ..config import Settings
 from ..globals import OWN_TYPES
-from ..retry import Outcome
+from ..retry import Failure, Outcome
 from . import lines
 from .work import Result, Work
 
@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 
 #: A subscription is not disabled for fewer failures in a row than this, however long ago the first was.
 FEWEST_FAILURES = 10
+#: What tells of a port that nothing answers there over HTTP.
+_ALIKE = frozenset({Failure.REFUSED, Failure.TIMEOUT, Failure.RESET, Failure.TLS, Failure.HTTP})
 #: Results that are written at once, and seconds that one waits for others.
 _MANY, _WAIT = 200, 0.02
 
@@ -164,8 +166,14 @@ class Results:
 
 
 def of_the_target(outcome: Outcome) -> str:
-    """Say what a target did, as the reason of something."""
-    return f"the target {outcome.reason}" if outcome.status is not None else f"the target: {outcome.reason}"
+    """Say what a target did, as the reason of something that its subscription's owner reads.
+
+    A port that is closed, one that is filtered and one that speaks something else are one thing here: nobody is to scan
+    a network through us. Operators have the difference in the delivery and its attempts.
+    """
+    if outcome.status is not None:
+        return f"the target {outcome.reason}"
+    return "the target: no answer" if outcome.failure in _ALIKE else f"the target: {outcome.reason}"
 
 
 def is_own(work: Work) -> bool:
@@ -186,6 +194,6 @@ def _facts(settlement: orm.Settlement) -> tuple[object, ...]:
     keys = delivery.key, delivery.event_key, delivery.subscription_key
     if outcome is None:
         return "delivery.decided", *keys, state, delivery.attempts, None, None, 0.0, delay, policy_status, reason
-    status, failure, seconds, _answer, _pause = outcome
+    status, failure, seconds = outcome[:3]
     attempt = delivery.attempts + 1
     return "delivery.attempted", *keys, state, attempt, status, failure, seconds, delay, policy_status, reason

@@ -90,7 +90,7 @@ def _given(settlement: Settlement, keep_answer: bool) -> tuple[object, ...]:
         delay = None
     if outcome is None:
         return delivery.key, delivery.token, state, reason, delivery.attempts, delay, policy, False, *[None] * 4
-    status, failure, seconds, answer, _pause = outcome
+    status, failure, seconds, answer = outcome[:4]
     shown = _shown(answer) if keep_answer else None
     return (
         *(delivery.key, delivery.token, state, reason, delivery.attempts + 1, delay, policy, True),

@@ -3,45 +3,131 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Hashable, Iterable, Mapping
+import time
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from .. import resolving
+from ..addresses import Policy
 from ..globals import ATTEMPT_HEADER, DELIVERY_HEADER, REPLAY_HEADER
+from ..resolving import LookUp, Resolver
 from ..retry import Failure, Outcome
-from ..transfer import Limits, Loop, Post, Transfers
+from ..transfer import Limits, Loop, Pin, Post, Transfers
 from .base import Sending
+from .ways import Ways
 
 
 class HttpTarget:
-    """POSTs the body with the subscription's authentication and our own headers."""
+    """POSTs the body with the subscription's authentication and our own headers, where the address policy allows it.
 
-    def __init__(self, limits: Limits, loop: Loop | None = None) -> None:
-        """Take the limits that every attempt is under, and where to wait, if others wait there."""
-        self._transfers = Transfers(limits, loop)
-        self._unusable: list[tuple[Hashable, Outcome]] = []
+    A name is resolved anew for each attempt, off this thread, and the request goes to what was judged and nowhere else.
+    """
+
+    def __init__(
+        self, limits: Limits, policy: Policy, loop: Loop | None = None, look_up: LookUp = resolving.look_up
+    ) -> None:
+        """Take the limits and the policy that every attempt is under, and where to wait, if others wait there.
+
+        ``look_up`` asks what a name resolves to.
+        """
+        self._patience = limits.connect
+        self._loop = loop or Loop()
+        self._own_loop = loop is None
+        self._transfers = Transfers(limits, self._loop)
+        self._resolver = Resolver(self._loop.wake, look_up)
+        self._ways = Ways(policy, self._resolver)
+        self._asking: dict[str, _Asking] = {}
+        self._ended: list[tuple[Hashable, Outcome]] = []
 
     def __len__(self) -> int:
         """Count what is under way."""
-        return len(self._transfers) + len(self._unusable)
+        asking = sum(len(each.sendings) for each in self._asking.values())
+        return len(self._transfers) + len(self._ended) + asking
 
     def start(self, sendings: Iterable[Sending]) -> None:
         """Begin to POST; authentication that can't be sent, as old rows may hold it, fails that sending alone."""
-        posts = []
+        posts: list[Post] = []
         for sending in sendings:
-            try:
-                posts.append(Post(sending.key, sending.url, sending.body, _lines(sending)))
-            except (LookupError, TypeError, ValueError):
-                self._unusable.append((sending.key, Outcome(failure=Failure.HTTP)))
-        self._transfers.start(posts)
+            way = self._ways.find(sending.url)
+            if isinstance(way, str):
+                self._asking.setdefault(way, _Asking(time.monotonic())).sendings.append(sending)
+            else:
+                self._add(posts, sending, way)
+        self._begin(posts)
 
     def wait(self, seconds: float) -> list[tuple[Hashable, Outcome]]:
         """Give the outcomes of what has ended."""
-        unusable, self._unusable = self._unusable, []
-        return unusable + self._transfers.wait(0 if unusable else seconds)
+        self._hear()
+        if self._asking and not self._ended and not len(self._transfers):
+            self._loop.wait(seconds)
+            self._hear()
+            seconds = 0
+        ended, self._ended = self._ended, []
+        self._loop.news.discard(self)
+        return ended + self._transfers.wait(0 if ended else seconds)
 
     def close(self) -> list[Hashable]:
         """Break off what is under way."""
-        return [key for key, _outcome in self._unusable] + self._transfers.close()
+        self._resolver.close()
+        self._loop.call_off(self._give_up)
+        self._loop.news.discard(self)
+        broken = [key for key, _outcome in self._ended]
+        broken += [sending.key for asking in self._asking.values() for sending in asking.sendings]
+        self._ended, self._asking = [], {}
+        broken += self._transfers.close()
+        if self._own_loop:
+            self._loop.close()
+        return broken
+
+    def _hear(self) -> None:
+        """Send on what waited for names that have an answer by now."""
+        posts: list[Post] = []
+        for name, addresses in self._resolver.answers():
+            asking = self._asking.pop(name, None)
+            for sending in asking.sendings if asking else ():
+                way = self._ways.find(sending.url, addresses)
+                if not isinstance(way, str):
+                    self._add(posts, sending, way)
+        if posts:
+            self._begin(posts)
+
+    def _add(self, posts: list[Post], sending: Sending, way: Pin | Outcome) -> None:
+        """Add the request of a sending, unless that has come to its end already."""
+        if isinstance(way, Pin):
+            try:
+                posts.append(Post(sending.key, sending.url, sending.body, _lines(sending), way))
+                return
+            except (LookupError, TypeError, ValueError):
+                way = Outcome(failure=Failure.HTTP)
+        self._end(sending, way)
+
+    def _end(self, sending: Sending, outcome: Outcome) -> None:
+        self._ended.append((sending.key, outcome))
+        self._loop.news.add(self)
+
+    def _begin(self, posts: Sequence[Post]) -> None:
+        self._transfers.start(posts)
+        if self._asking:
+            self._loop.call_at(min(each.since for each in self._asking.values()) + self._patience, self._give_up)
+
+    def _give_up(self) -> None:
+        """End what has waited for its name for as long as a connection may take."""
+        now = time.monotonic()
+        for name, asking in list(self._asking.items()):
+            if now >= asking.since + self._patience:
+                del self._asking[name]
+                for sending in asking.sendings:
+                    self._end(sending, Outcome(failure=Failure.DNS, seconds=self._patience))
+        self._begin(())
+
+
+@dataclass(slots=True)
+class _Asking:
+    """What waits for the answer about a name, since when."""
+
+    since: float
+    sendings: list[Sending] = field(default_factory=list)
 
 
 def _lines(sending: Sending) -> list[bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .exchange import Limits, Post
+from .exchange import Limits, Pin, Post
 from .loop import Loop
 from .transfers import Transfers
 
-__all__ = ["Limits", "Loop", "Post", "Transfers"]
+__all__ = ["Limits", "Loop", "Pin", "Post", "Transfers"]

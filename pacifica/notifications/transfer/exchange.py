@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, NamedTuple
 
 import pycurl
 
 from .. import globals as names
+from ..addresses import canonical
 from ..retry import BUSY, Failure, Outcome
 from . import retry_after
 
@@ -41,13 +45,32 @@ _LONGEST_HEAD = 256 * 1024
 _HEAD_ENDS = (b"\r\n", b"\n")
 
 
+class Pin(NamedTuple):
+    """The addresses that may be connected to, as texts: those of objects take long to compare.
+
+    ``host`` and ``port`` are what they were found for; '' where the URL has the address itself.
+
+    curl is given them in place of what it would resolve, and asked before it connects, and before it uses a connection.
+    """
+
+    addresses: frozenset[str]
+    host: str = ""
+    port: int = 0
+
+    def entry(self) -> str:
+        """Say it in curl's words, CURLOPT_RESOLVE: with a plus it is forgotten after a minute."""
+        found = ",".join(f"[{each}]" if ":" in each else each for each in self.addresses)
+        return f"+{self.host}:{self.port}:{found}"
+
+
 class Post(NamedTuple):
-    """One request; ``key`` comes back with its outcome, ``headers`` are whole lines."""
+    """One request; ``key`` comes back with its outcome, ``headers`` are whole lines; without a pin it goes anywhere."""
 
     key: Hashable
     url: str
     body: bytes
     headers: Sequence[bytes] = ()
+    pin: Pin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,8 @@ class Exchange:
     answer: bytearray = field(default_factory=bytearray)
     cut: bool = False
     spent: float = 0.0
+    pin: Pin | None = None
+    strayed: bool = False
 
     def __post_init__(self) -> None:
         """Set all that never changes."""
@@ -105,22 +130,40 @@ class Exchange:
         curl.setopt(pycurl.CAINFO, limits.ca_file)
         curl.setopt(pycurl.SSL_VERIFYPEER, 1)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open)
+        curl.setopt(pycurl.PREREQFUNCTION, self.may_use)
 
     def begin(self, post: Post, host: str) -> None:
         """Take a request; raises what ``pycurl`` does for one that can't be made."""
         self.key, self.host, self.cut, self.light = post.key, host, False, len(post.body) <= _LIGHT
+        self.pin, self.strayed = post.pin, False
         # All that differs between two requests, each set anew every time: nothing of one gets into the next.
         self.curl.setopt(pycurl.URL, post.url)
         self.curl.setopt(pycurl.POSTFIELDS, post.body)
         self.curl.setopt(pycurl.HTTPHEADER, [*_LINES, *post.headers])
+        self._give_addresses()
+
+    def open(self, _purpose: int, wanted: Any) -> Any:
+        """Open a socket for curl, to an address of the pin."""
+        if not self._is_pinned(wanted.addr[0]):
+            return pycurl.SOCKET_BAD
+        return socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+
+    def may_use(self, address: str, *_: object) -> Any:
+        """Let curl use a connection to an address of the pin: an older one may go where the name led before."""
+        return pycurl.PREREQFUNC_OK if self._is_pinned(address) else pycurl.PREREQFUNC_ABORT
 
     def again(self, code: int) -> bool:
-        """Tell whether the same is to be sent once more, because a used connection ended without a byte of an answer.
+        """Tell whether the same is to be sent once more: a used connection led elsewhere, or ended without an answer.
 
-        Then it will be sent on a new one, in the time that is left. Later releases of curl do the same themselves.
+        Then it will be sent on a new one, in the time that is left. In the second case later releases of curl do the
+        same themselves.
         """
-        if self.spent or self.lines or code not in _ENDED or self.curl.getinfo(pycurl.NUM_CONNECTS):
+        used_up = code in _ENDED and not self.curl.getinfo(pycurl.NUM_CONNECTS)
+        if self.spent or self.lines or not (self.strayed or used_up):
             return False
+        self.strayed = False
+        self._give_addresses()
         self.spent = max(0.001, self.curl.getinfo(pycurl.TOTAL_TIME))
         self.curl.setopt(pycurl.FRESH_CONNECT, 1)
         self.curl.setopt(pycurl.TIMEOUT_MS, max(1, int((self.limits.total - self.spent) * 1000)))
@@ -155,6 +198,17 @@ class Exchange:
         pause = retry_after.seconds(self.lines, datetime.now(UTC)) if status in BUSY else None
         return Outcome.of_status(status, seconds, bytes(self.answer), pause)
 
+    def _give_addresses(self) -> None:
+        """Let curl have the addresses of a name, each time anew: other requests may have had others meanwhile."""
+        if self.pin and self.pin.host:
+            self.curl.setopt(pycurl.RESOLVE, [self.pin.entry()])
+
+    def _is_pinned(self, address: str) -> bool:
+        if self.pin is None or address in self.pin.addresses or _written(address) in self.pin.addresses:
+            return True
+        self.strayed = True
+        return False
+
     def _has_head(self) -> bool:
         """Tell whether the headers came to their end: curl takes a connection that ends among them for an answer."""
         for line in reversed(self.lines):
@@ -163,3 +217,9 @@ class Exchange:
             if line.startswith(b"HTTP/"):
                 break
         return False
+
+
+@lru_cache(maxsize=1000)
+def _written(address: str) -> str:
+    """Give an address as it stands in a pin."""
+    return str(canonical(ip_address(address.partition("%")[0])))
