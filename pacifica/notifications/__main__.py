@@ -9,6 +9,7 @@ import logging
 import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cherrypy
@@ -32,14 +33,17 @@ def main(*argv: str) -> int:
     settings_file, cherrypy_file = _told_apart(options)
     log_to_stderr()
     settings = load(settings_file)
-    prepare(settings)
-    mount(cherrypy_file or names.CHERRYPY_CONFIG)
-    for file in (names.DEFAULT_CHERRYPY_CONFIG, cherrypy_file or names.CHERRYPY_CONFIG):
+    chosen = cherrypy_file or names.CHERRYPY_CONFIG
+    for file in filter(lambda file: Path(file).is_file(), (names.DEFAULT_CHERRYPY_CONFIG, chosen)):
         cherrypy.config.update(file)
     if options.address:
         cherrypy.config.update({"server.socket_host": options.address})
     if options.port is not None:
         cherrypy.config.update({"server.socket_port": options.port})
+    listens = str(cherrypy.config["server.socket_host"] or ""), int(cherrypy.config["server.socket_port"])
+    settings = replace(settings, listens=listens)
+    prepare(settings)
+    mount(chosen)
     # Bodies are bounded by receive.max_body, with an answer that says so.
     cherrypy.config.update({"server.max_request_body_size": 0})
     cherrypy.server.instance = Server()

@@ -13,7 +13,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 
 from . import globals as names
-from . import orm, waking
+from . import orm, resolving, waking
 from .config import Settings, get_config, mask_url, use
 from .errors import ConfigError
 from .rest import Door, Log, Request, Root
@@ -57,6 +57,11 @@ def _say(settings: Settings) -> None:
         LOG.info("service.starting policy=%s", mask_url(settings.policy_url))
     else:
         LOG.info("service.starting policy=none: every subscriber gets every event that matches (policy_url)")
+    said, warned = resolving.summary(settings)
+    for text in said:
+        LOG.info("service.starting %s", text)
+    for text in warned:
+        LOG.warning("service.starting %s", text)
     if settings.embedded:
         LOG.info("service.starting worker=embedded: this service routes and delivers itself (broker_url)")
     elif not waking.worker_seen():

@@ -10,10 +10,12 @@ from celery import Celery, Task, bootsteps, signals
 from celery.exceptions import InvalidTaskError
 from click import ClickException
 
-from . import orm
-from .config import load, use
+from . import orm, resolving
+from .config import get_config, load, use
 from .errors import ConfigError, NotificationsError
 from .waking import DELIVER, ROUTE, SWEEP, celery_settings, start_runner, stop_runner, wake_here
+
+LOG = logging.getLogger(__name__)
 
 
 def _settings() -> dict[str, Any]:
@@ -80,7 +82,12 @@ class RunnerStep(bootsteps.StartStopStep):
     requires: ClassVar[set[str]] = {"celery.worker.components:Pool"}
 
     def start(self, parent: Any) -> None:
-        """Start the threads."""
+        """Start the threads, and say where they may deliver to."""
+        said, warned = resolving.summary(get_config())
+        for text in said:
+            LOG.info("worker.starting %s", text)
+        for text in warned:
+            LOG.warning("worker.starting %s", text)
         start_runner()
 
     def stop(self, parent: Any) -> None:

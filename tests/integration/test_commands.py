@@ -247,6 +247,7 @@ def test_dbsync_prints_json(tmp_path: Path, empty_url: str, run: Run) -> None:
         "sealed": 0,
         "clear": 0,
         "differences": [],
+        "targets": [],
     }
     assert second == first | {"before": "4.3", "created": False}
 

@@ -12,8 +12,8 @@ import click
 
 from .. import orm
 from ..config import Settings
-from .differences import KINDS, Difference, differences, sentence
-from .output import complain, write_json
+from .differences import KINDS, Difference, differences, opening, sentence
+from .output import complain, write_json, write_lines
 
 #: Subscriptions of each kind that are named; ``--json`` names all.
 NAMED = 20
@@ -39,6 +39,7 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
                 "sealed": sealed,
                 "clear": clear,
                 "differences": [difference.to_hash() for difference in found],
+                "targets": opening(found, settings),
             }
         )
     elif upgraded:
@@ -48,7 +49,7 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     else:
         print(f"the tables were {'there already' if synced.before else 'made'}: schema {version}")
     if not options.json and (upgraded or options.differences):
-        _tell(found)
+        _tell(found, settings)
     if not options.json and sealed:
         print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keyring.ids()[0]}: {sealed}")
     if clear:
@@ -68,7 +69,7 @@ def _sealed(bars: Bars) -> tuple[int, int]:
         return done, orm.in_clear()
 
 
-def _tell(found: list[Difference]) -> None:
+def _tell(found: list[Difference], settings: Settings) -> None:
     """Print what behaves differently now, the most urgent first."""
     if not found:
         print("no subscription will behave differently but as docs/upgrade.md says for all")
@@ -84,6 +85,11 @@ def _tell(found: list[Difference]) -> None:
             print(f"    {row.uuid} {row.user} {row.name!r} {difference.detail}".rstrip())
         if counts[kind] > NAMED:
             print(f"    and {counts[kind] - NAMED} more; --json names all")
+    if lines := opening(found, settings):
+        print(
+            "\nThese lines open what the address policy refuses (docs/security.md); a range may take the place of many:"
+        )
+        write_lines("targets", lines)
 
 
 class Bars:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from .. import orm, subscriptions
+from .. import orm, resolving, subscriptions
+from ..addresses import Address, Network, read
 from ..config import Settings
 from ..errors import BrokenSeal, InvalidSubscription
 from ..routing import bounds_of
@@ -23,8 +21,7 @@ PATIENCE, AT_ONCE = 10.0, 16
 _WORDS = {
     "jsonpath": "have a jsonpath that can't be read, and match nothing until their owners send another",
     "target_url": "have a target_url that is refused today; their deliveries may fail",
-    "address": "have a target at an address that is not public; a later release will refuse it unless targets.allow"
-    " has it",
+    "address": "have a target that the address policy refuses; their deliveries wait until the settings allow it",
     "unknown": "have a target whose address could not be found out in time",
     "auth": "have an auth that is no such object; their deliveries are dead until their owners send another",
     "extensions": "have extensions that are no JSON object; their deliveries are dead until their owners send others",
@@ -39,11 +36,15 @@ KINDS = tuple(_WORDS)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is different about one subscription; ``kind`` is one of ``KINDS``."""
+    """What is different about one subscription; ``kind`` is one of ``KINDS``.
+
+    ``shut`` are the addresses that ``targets.allow`` would have to have.
+    """
 
     kind: str
     subscription: orm.EventMatch
     detail: str
+    shut: tuple[Network, ...] = ()
 
     def to_hash(self) -> dict[str, str]:
         """Give it as JSON has it."""
@@ -57,12 +58,17 @@ def sentence(kind: str) -> str:
     return _WORDS[kind]
 
 
+def opening(found: Iterable[Difference], settings: Settings) -> list[str]:
+    """Give the lines of the section ``targets`` that open what the address policy refuses, if it does."""
+    return resolving.opening([each for difference in found for each in difference.shut], settings)
+
+
 def differences(settings: Settings) -> list[Difference]:
     """Find what is different about all subscriptions that are not deleted, in the order of ``KINDS``."""
     with orm.session():
         rows = orm.EventMatch.undeleted()
     found = [difference for row in rows for difference in _of(row, settings)]
-    found += _by_address(rows, settings.targets.allow)
+    found += _by_address(rows, settings)
     return sorted(found, key=lambda difference: KINDS.index(difference.kind))
 
 
@@ -94,43 +100,37 @@ def _of(row: orm.EventMatch, settings: Settings) -> Iterator[Difference]:
         yield Difference("disabled", row, f"since {row.disabled:%Y-%m-%d %H:%M:%S} UTC {said}".rstrip())
 
 
-def _by_address(rows: Iterable[orm.EventMatch], allowed: Iterable[str]) -> Iterator[Difference]:
-    """Find targets that are not in public ranges, nor in those that the settings allow."""
-    ranges = [ipaddress.ip_network(each) for each in allowed]
+def _by_address(rows: Iterable[orm.EventMatch], settings: Settings) -> Iterator[Difference]:
+    """Find targets that the address policy refuses."""
+    policy = resolving.policy_of(settings)
     usable = [row for row in rows if not subscriptions.target_faults(row.target_url)]
-    hosts = {row.uuid: str(urlsplit(row.target_url).hostname) for row in usable}
-    found = _addresses(set(hosts.values()))
+    found = _addresses({read(row.target_url).name for row in usable} - {""})
     for row in usable:
-        host = hosts[row.uuid]
-        if host not in found:
-            yield Difference("unknown", row, host)
-        for address in found.get(host, ()):
-            if not address.is_global and not any(address in each for each in ranges if each.version == address.version):
-                yield Difference("address", row, host if host == str(address) else f"{host} is {address}")
-                break
+        place = read(row.target_url)
+        if place.name and place.name not in found:
+            yield Difference("unknown", row, place.host)
+            continue
+        checked = resolving.check(policy, row.target_url, found.__getitem__)
+        if checked.verdict is not None and not checked.verdict.allowed:
+            yield Difference("address", row, f"{place.host}: {checked.verdict.rule}", policy.missing(checked.addresses))
 
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-def _addresses(hosts: set[str]) -> dict[str, list[Address]]:
-    """Ask for the addresses of hosts, many at once, all of them for no longer than ``PATIENCE``."""
-    waiting, found = sorted(hosts), dict[str, list[Address]]()
+def _addresses(names: set[str]) -> dict[str, tuple[Address, ...]]:
+    """Ask for the addresses of names, many at once, all of them for no longer than ``PATIENCE``."""
+    waiting, found = sorted(names), dict[str, tuple[Address, ...]]()
 
     def ask() -> None:
         while True:
             try:
-                host = waiting.pop()
+                name = waiting.pop()
             except IndexError:
                 return
-            try:
-                answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                continue
-            found[host] = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+            addresses = resolving.look_up(name)
+            if addresses:
+                found[name] = addresses
 
     # Daemons, because a question can't be broken off and must not keep the command from ending.
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(min(AT_ONCE, len(hosts)))]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(min(AT_ONCE, len(names)))]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + PATIENCE

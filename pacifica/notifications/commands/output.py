@@ -25,3 +25,8 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 def complain(text: str) -> None:
     """Print what went wrong where it is not taken for a result."""
     print(text, file=sys.stderr)
+
+
+def write_lines(section: str, lines: Sequence[str]) -> None:
+    """Print lines of the settings, as they would stand in the file."""
+    print("\n".join(f"    {line}" for line in (f"[{section}]", *lines)))

@@ -19,7 +19,8 @@ from .match import match
 from .output import complain
 from .receiver import receiver
 from .retry import eventretry
-from .settings import config
+from .settings import config, serving
+from .targets import check_target
 
 _DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
@@ -33,7 +34,7 @@ def run(*argv: str) -> int:
         return 0
     try:
         # What is wrong with the keys that are set must not keep anybody from making one.
-        settings = use(load(options.config)) if options.settings else Settings()
+        settings = use(serving(load(options.config))) if options.settings else Settings()
         if options.database:
             orm.initialize(settings)
             orm.wait_until_up(settings)
@@ -136,6 +137,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     _add(commands, "config", config, database=False)
+
+    checked = _add(commands, "check-target", check_target, database=False)
+    checked.add_argument("url", metavar="URL", help="as the target_url of a subscription")
 
     listen = _add(commands, "receiver", receiver, database=False)
     listen.add_argument("--address", default="127.0.0.1", help="where to listen (default 127.0.0.1)")

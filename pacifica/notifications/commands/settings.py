@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
+from .. import globals as names
 from ..config import Settings, mask_url
 from .output import write_json, write_table
 
@@ -26,3 +30,17 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else mask_url(str(value))
+
+
+def serving(settings: Settings) -> Settings:
+    """Add where the service that delivers itself listens by the CherryPy file: its targets may depend on that."""
+    if not settings.embedded:
+        return settings
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read([names.DEFAULT_CHERRYPY_CONFIG, names.CHERRYPY_CONFIG], encoding="utf-8")
+        host, port = (ast.literal_eval(parser.get("global", f"server.socket_{name}")) for name in ("host", "port"))
+        return replace(settings, listens=(str(host or ""), int(port)))
+    except (configparser.Error, SyntaxError, TypeError, ValueError):
+        # The service itself will say what is wrong with the file.
+        return settings

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import socket
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 import cherrypy
 
-from .. import documents, orm, routing, subscriptions, waking
+from .. import documents, orm, resolving, routing, subscriptions, waking
+from ..addresses import Verdict, read
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
@@ -27,7 +27,8 @@ _PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
 #: Rows of one page at most.
 _LONGEST_PAGE = 1000
 #: Looking up a new target's name may take a second; eight may be under way.
-_RESOLVER: Patience[bool] = Patience(1.0, at_once=8)
+_RESOLVER: Patience[Verdict | None] = Patience(1.0, at_once=8)
+_IN_DOUBT = Verdict(True, "", "not resolved in time")
 #: How often a PUT is tried again because somebody else wrote in between.
 _TRIES = 5
 
@@ -144,7 +145,12 @@ def _sent(settings: Settings) -> Any:
 
 def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
     try:
-        members = subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
+        try:
+            members = subscriptions.validate(sent, stored, routing.bounds_of(settings), settings.receive.max_name)
+        except InvalidSubscription as error:
+            raise InvalidSubscription(error.faults | _forbidden(sent, stored, error.faults, settings)) from error
+        if faults := _forbidden(members, stored, (), settings):
+            raise InvalidSubscription(faults)
     except InvalidSubscription as error:
         text = sent.get("jsonpath") if isinstance(sent, dict) and "/jsonpath" in error.faults else None
         if isinstance(text, str) and len(text) <= settings.matching.max_expression:
@@ -211,25 +217,37 @@ def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
     cherrypy.response.headers["Link"] = f'<{cherrypy.url("/eventmatch")}?{parameters}>; rel="next"'
 
 
+def _forbidden(
+    sent: Mapping[str, Any], stored: Mapping[str, Any] | None, faults: Container[str], settings: Settings
+) -> dict[str, str]:
+    """Find out whether the address policy refuses a target that is new; one that is stored already is hinted at."""
+    url = sent.get("target_url") if isinstance(sent, dict) else None
+    if not isinstance(url, str) or "/target_url" in faults or url == (stored or {}).get("target_url"):
+        return {}
+    verdict = _judged(url, settings)
+    return {} if verdict is None or verdict.allowed else {"/target_url": verdict.reason}
+
+
 def _hint(shown: Mapping[str, Any], settings: Settings) -> None:
     found = subscriptions.hints(shown, routing.bounds_of(settings))
-    # An old row may have a target that is no URL.
-    place = subscriptions.place(shown["target_url"])
-    host = urlsplit(place).hostname or ""
-    if not place:
+    try:
+        host = read(shown["target_url"]).host
+    except ValueError:
+        # An old row may have a target that is no URL.
         found.append("target_url: is no http or https URL; nothing is delivered until it is changed")
-    elif not _resolves(host):
-        found.append(f"target_url: the name {host} does not resolve yet; deliveries are tried all the same")
+    else:
+        verdict = _judged(shown["target_url"], settings)
+        if verdict is None:
+            found.append(f"target_url: the name {host} does not resolve yet; deliveries are tried all the same")
+        elif not verdict.allowed:
+            found.append(f"target_url: {verdict.reason}; until then deliveries wait")
     answers.hint(found)
 
 
-def _resolves(host: str) -> bool:
-    """Tell whether a name resolves; one whose look-up takes long is given the benefit of the doubt."""
+def _judged(url: str, settings: Settings) -> Verdict | None:
+    """Give the address policy's verdict, None where a name does not resolve.
 
-    def look_up() -> bool:
-        try:
-            return bool(socket.getaddrinfo(host, None))
-        except (OSError, UnicodeError):
-            return False
-
-    return _RESOLVER.ask(look_up, silence=True)
+    One whose look-up takes long is given the benefit of the doubt: each attempt asks again.
+    """
+    policy = resolving.policy_of(settings)
+    return _RESOLVER.ask(lambda: resolving.check(policy, url).verdict, silence=_IN_DOUBT)
