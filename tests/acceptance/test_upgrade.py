@@ -484,7 +484,7 @@ def test_what_will_be_different_is_named(new_database: Callable[[], str], tmp_pa
         for number, (name, (changes, _)) in enumerate(SAID.items()):
             rows.eventmatch.append(subscription(f"http://1.1.1.1/{number}", name) | changes)
         fill(url, rows)
-        settings = settings_of(url) | {"targets.allow": "192.168.7.0/24"}
+        settings = settings_of(url) | {"targets.profile": "public", "targets.allow": "192.168.7.0/24"}
         done = Command(tmp_path, settings).run("dbsync", *options)
         assert done.returncode == 0, done.stderr
         shown.append(done.stdout)

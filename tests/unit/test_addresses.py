@@ -147,17 +147,29 @@ def test_one_rule_for_all_ways_to_write_an_address(address: IPv4Address | IPv6Ad
         ".", "127.0.0.1.", "0x7f.1.", "example.com..", "example..com", ".example.com", "exa%6dple.com", "127.0.0.1%00",
         "[::1%25eth0]", "[fe80::1%eth0]", "[::1", "::1", "[127.0.0.1]", "[::1]x", "[]", "", "exam ple.com", "a\tb",
         "a\nb", "127.0.0.1\\@example.com", "example.com\\", "exa\u00admple.com", "a" * 64, "localhost\u3002",
+        "\u212aelvin.example",
     ],
 )  # fmt: skip
 def test_odd_hosts_are_refused(host: str) -> None:
     """What one program could read as another host than another program is no host of a target."""
     for end in ("", "/", ":80/", "?q", "/a\\b"):
-        with pytest.raises(ValueError, match=r"host|http"):
+        with pytest.raises(ValueError, match=r"host|http|URL"):
             read(f"http://{host}{end}")
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://a/", "file:///etc/passwd", "gopher://a/", "unix:/run/x", "//a/", "http:a", "http:///a"]
+    "url",
+    [
+        "",
+        "ftp://a/",
+        "file:///etc/passwd",
+        "gopher://a/",
+        "unix:/run/x",
+        "//a/",
+        "http:a",
+        "http:///a",
+        "http\u017f://a/",
+    ],
 )
 def test_other_schemes_are_refused(url: str) -> None:
     """Targets are on http and https."""
@@ -168,7 +180,7 @@ def test_other_schemes_are_refused(url: str) -> None:
 @pytest.mark.parametrize("port", ["0", "65536", "99999999", "-1", "+80", "8_0", "80 ", "٣", "0x50"])
 def test_odd_ports_are_refused(port: str) -> None:
     """A port is a decimal number from 1 to 65535."""
-    with pytest.raises(ValueError, match=r"port|host"):
+    with pytest.raises(ValueError, match=r"port|host|URL"):
         read(f"http://example.com:{port}/")
 
 

@@ -13,10 +13,11 @@ PORTS = {"http": 80, "https": 443}
 
 #: What of a URL says where it leads. Spaces, backslashes and control characters, which programs read in different ways,
 #: are nowhere in it.
-_URL = re.compile(r"(https?)://(?:[^/?#@\s\\\x00-\x1f\x7f]*@)?([^/?#@\s\\\x00-\x1f\x7f]+)(?=[/?#]|\Z)", re.IGNORECASE)
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]*))?")
+_URL = re.compile(r"([hH][tT][tT][pP][sS]?)://(?:[^/?#@\s\\\x00-\x1f\x7f]*@)?([^/?#@\s\\\x00-\x1f\x7f]+)(?=[/?#]|\Z)")
+_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: The last label of a host that programs take for an IPv4 address, in whatever form (WHATWG URL, section 3.5).
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +49,33 @@ def read(url: str) -> Place:
     if not found:
         raise ValueError("must begin with http:// or https:// and a host")
     scheme = found[1].lower()
-    host = _HOST.fullmatch(found[2])
-    if not host:
-        raise ValueError("has a host that is neither a name nor an address; write a name beyond ASCII in its xn-- form")
-    port = int(host[3] or PORTS[scheme]) if len(host[3] or "") <= 5 else 0
+    authority = _AUTHORITY.fullmatch(found[2])
+    if not authority:
+        raise ValueError("is no URL: after the host only a port may follow, a decimal number from 1 to 65535")
+    port = int(authority[2] or PORTS[scheme]) if len(authority[2] or "") <= 5 else 0
     if not 1 <= port <= 65535:
-        raise ValueError("must name a port from 1 to 65535 if any")
-    if host[1]:
-        return Place(scheme, host[1], port, _ipv6(host[1]))
-    return Place(scheme, host[2].lower(), port, _ipv4_or_name(host[2].lower()))
+        raise ValueError("is no URL: its port must be from 1 to 65535")
+    # In small letters only once it is known to be ASCII: others than A to Z have some of these, too.
+    host = authority[1]
+    if host.startswith("["):
+        return Place(scheme, host[1:-1].lower(), port, _ipv6(host[1:-1]))
+    return Place(scheme, host.lower(), port, _ipv4_or_name(host))
 
 
 def _ipv6(text: str) -> IPv6Address:
     try:
-        return IPv6Address(text)
+        found = IPv6Address(text)
     except ValueError:
-        raise ValueError(f"has a host [{text}] that is no IPv6 address") from None
+        found = None
+    if found is None or "%" in text:
+        raise ValueError("is no URL: a host in brackets must be an IPv6 address without a zone")
+    return found
 
 
 def _ipv4_or_name(host: str) -> IPv4Address | None:
     """Give the address, or None for a name."""
+    if not _NAME.fullmatch(host):
+        raise ValueError("has a host that is neither a name nor an address; write a name beyond ASCII in its xn-- form")
     if _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]):
         try:
             return IPv4Address(host)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .. import resolving
 from ..addresses import Address, canonical, kind_of
@@ -19,7 +21,7 @@ def check_target(options: Namespace, settings: Settings) -> bool:
         complain(f"{options.url}: {error}")
         return False
     allowed = verdict is not None and verdict.allowed
-    shut = () if allowed else policy.missing(addresses)
+    lines = [] if allowed else resolving.opening(policy.missing(addresses), settings)
     found = {
         "url": options.url,
         "profile": settings.profile,
@@ -29,24 +31,28 @@ def check_target(options: Namespace, settings: Settings) -> bool:
         "reason": _reason(place.host, verdict.reason if verdict else None),
         "rule": verdict.rule if verdict else None,
         "addresses": [{"address": str(each), "kind": _kind(each)} for each in addresses],
-        "targets": resolving.opening(shut, settings),
+        "targets": lines,
     }
     if options.json:
         write_json(found)
-        return allowed
-    write_table(
-        ("host", "port", "profile", "allowed"), [(place.host, place.port, settings.profile, "yes" if allowed else "no")]
-    )
-    for each in addresses:
-        print(f"{each} is {_kind(each)}")
-    if allowed:
+    else:
+        _tell(found, lines)
+    return allowed
+
+
+def _tell(found: Mapping[str, Any], lines: Sequence[str]) -> None:
+    """Print what was found for people."""
+    word = "yes" if found["allowed"] else "no"
+    write_table(("host", "port", "profile", "allowed"), [(found["host"], found["port"], found["profile"], word)])
+    for each in found["addresses"]:
+        print(f"{each['address']} is {each['kind']}")
+    if found["allowed"]:
         print(f"allowed: {found['rule']}")
-        return True
-    print(f"refused: {found['reason']}" + (f" ({found['rule']})" if verdict else ""))
-    if shut:
+        return
+    print(f"refused: {found['reason']}" + (f" ({found['rule']})" if found["rule"] else ""))
+    if lines:
         print("These lines would open it:")
-        write_lines("targets", resolving.opening(shut, settings))
-    return False
+        write_lines("targets", lines)
 
 
 def _reason(host: str, refusal: str | None) -> str:

@@ -245,9 +245,14 @@ def _hint(shown: Mapping[str, Any], settings: Settings) -> None:
 
 
 def _judged(url: str, settings: Settings) -> Verdict | None:
-    """Give the address policy's verdict, None where a name does not resolve.
+    """Give the address policy's verdict, None where a name does not resolve; asked once for a request.
 
     One whose look-up takes long is given the benefit of the doubt: each attempt asks again.
     """
-    policy = resolving.policy_of(settings)
-    return _RESOLVER.ask(lambda: resolving.check(policy, url).verdict, silence=_IN_DOUBT)
+    judged: dict[str, Verdict | None] | None = getattr(cherrypy.request, "judged_targets", None)
+    if judged is None:
+        judged = cherrypy.request.judged_targets = {}
+    if url not in judged:
+        policy = resolving.policy_of(settings)
+        judged[url] = _RESOLVER.ask(lambda: resolving.check(policy, url).verdict, silence=_IN_DOUBT)
+    return judged[url]
