@@ -264,12 +264,15 @@ class Courier:
             self._note_sealed(work, subscriber.seal)
             return
         try:
-            if subscriber.auth is None or subscriber.extensions is None:
+            if subscriber.auth is None or subscriber.extensions is None or subscriber.signer is None:
                 raise ValueError("no JSON")
             message = packed(work.event, subscriber)
         except (TypeError, ValueError, Refused):
-            self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
+            self._note(work, State.DEAD, "the subscription's extensions, auth or signing can't be used for this event")
             return
+        headers = [*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)]
+        if subscriber.signer.schemes:
+            headers += subscriber.signer.lines(delivery.key, message.body, time.time())
         # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
         key = delivery.key, delivery.token
         self._starting.append(
@@ -282,7 +285,7 @@ class Courier:
                 attempt=delivery.attempts + 1,
                 replay=delivery.replay,
                 auth=subscriber.auth,
-                headers=[*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)],
+                headers=headers,
             )
         )
         self._sent[key] = work
