@@ -1,7 +1,7 @@
 """For receivers in Python, of any framework: verifies that a delivery is from the service, and tells if it came before.
 
-Loads nothing else of the service but what says how signatures are made (Standard Webhooks 1.0.0); the package
-``cryptography`` only for public keys.
+Loads nothing else of the service but what says how signatures are made (Standard Webhooks 1.0.0, RFC 9421), and the
+package ``cryptography`` only for public keys.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import binascii
 import hmac
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from .signing import standard
+from .signing import messages, standard
 
 #: Headers as most frameworks have them, or as pairs of names and values; names in letters of any case.
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -35,7 +35,7 @@ class MissingHeader(VerificationError):
 
 
 class OutOfTime(VerificationError):
-    """The delivery was signed too long ago, or is from the future: somebody may send an old one again."""
+    """It was signed too long ago, or is from the future: somebody may send an old one again."""
 
 
 class WrongSignature(VerificationError):
@@ -60,6 +60,44 @@ def verify(
     ``VerificationError``, and ``ValueError`` for a key that is none.
     """
     return _verified(headers, body, _checks(keys), tolerance, time.time() if now is None else now)
+
+
+def verify_message(
+    method: str,
+    url: str,
+    headers: Headers,
+    body: bytes,
+    keys: Iterable[str],
+    tolerance: float = 300.0,
+    now: float | None = None,
+) -> Verified:
+    """Verify a delivery by the schemes ``hmac-sha256`` and ``ed25519`` (RFC 9421); the rest is as for ``verify``.
+
+    ``url`` is the ``target_url`` of the subscription, with scheme and host. A signature counts only if it covers the
+    method, the URL, the body by its digest, the delivery's id, and of the headers ``Content-Type`` and every ``ce-``.
+    """
+    found = _fields(headers, (messages.DIGEST, messages.INPUT, messages.SIGNATURE, standard.ID))
+    if not messages.is_digest(found[messages.DIGEST], body):
+        raise WrongSignature(f"{messages.DIGEST} is not that of this body")
+    values = found | {"@method": method, "@target-uri": messages.target_uri(url)}
+    needed = {"@method", "@target-uri", messages.DIGEST, standard.ID, *(found.keys() & {"content-type"})}
+    needed |= {name for name in found if name.startswith("ce-")}
+    checks, moment = _checks(keys), time.time() if now is None else now
+    why = f"{messages.SIGNATURE} has no signature of one of the keys for this message"
+    for signature in messages.read(found[messages.INPUT], found[messages.SIGNATURE])[:_MOST]:
+        covered = signature.components
+        if not needed <= set(covered) or not set(covered) <= values.keys():
+            why = f"{messages.SIGNATURE} does not cover all of {', '.join(sorted(needed))}"
+            continue
+        content = messages.base([(name, values[name].strip()) for name in covered], signature.parameters)
+        said = signature.said.get("alg")
+        algorithms = [said] if said else [messages.HMAC, messages.ED25519]
+        if any(check(algorithm, signature.value, content) for check in checks for algorithm in algorithms):
+            created = _in_time("created", signature.said.get("created", ""), tolerance, moment)
+            if moment > float(signature.said.get("expires", "inf")):
+                raise OutOfTime("the signature has expired")
+            return Verified(found[standard.ID], created)
+    raise WrongSignature(why)
 
 
 class Seen(Protocol):
@@ -119,16 +157,9 @@ class Receiver:
 
 
 def _verified(headers: Headers, body: bytes, checks: Iterable[Check], tolerance: float, now: float) -> Verified:
-    found = _fields(headers)
-    delivery, text = found[standard.ID], found[standard.TIMESTAMP]
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise OutOfTime(f"{standard.TIMESTAMP} must be seconds since 1970")
-    timestamp = int(text)
-    if abs(now - timestamp) > tolerance:
-        when = "ago" if now > timestamp else "from now"
-        raise OutOfTime(
-            f"{standard.TIMESTAMP} is {abs(now - timestamp):.0f} seconds {when}, at most {tolerance:g} may be"
-        )
+    found = _fields(headers, standard.HEADERS)
+    delivery = found[standard.ID]
+    timestamp = _in_time(standard.TIMESTAMP, found[standard.TIMESTAMP], tolerance, now)
     content = standard.content(delivery, timestamp, body)
     for signature in found[standard.SIGNATURE].split()[:_MOST]:
         scheme, _, encoded = signature.partition(",")
@@ -141,16 +172,27 @@ def _verified(headers: Headers, body: bytes, checks: Iterable[Check], tolerance:
     raise WrongSignature(f"{standard.SIGNATURE} has no signature of one of the keys for this body")
 
 
-def _fields(headers: Headers) -> dict[str, str]:
-    """Give the headers of a signed delivery, each of which must be there once."""
+def _in_time(name: str, text: str, tolerance: float, now: float) -> int:
+    """Read when something was signed; raises ``OutOfTime``."""
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise OutOfTime(f"{name} must be seconds since 1970")
+    timestamp = int(text)
+    if abs(now - timestamp) > tolerance:
+        when = "ago" if now > timestamp else "from now"
+        raise OutOfTime(f"{name} is {abs(now - timestamp):.0f} seconds {when}, at most {tolerance:g} may be")
+    return timestamp
+
+
+def _fields(headers: Headers, needed: Collection[str]) -> dict[str, str]:
+    """Give the headers of a delivery; those that are needed, and what describes the event, must be there once."""
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     found: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower()
-        if key in found and key in standard.HEADERS:
+        if key in found and (key in needed or key == "content-type" or key.startswith("ce-")):
             raise MissingHeader(f"{key} is there twice")
         found[key] = value
-    missing = [name for name in standard.HEADERS if not found.get(name)]
+    missing = [name for name in needed if not found.get(name)]
     if missing:
         raise MissingHeader(f"{', '.join(missing)} missing: the delivery is not signed")
     return found
@@ -166,15 +208,23 @@ def _checks(keys: Iterable[str]) -> list[Check]:
 
 def _check(number: int, key: str) -> Check:
     try:
-        if not key.startswith(standard.PUBLIC):
-            secret = standard.read_secret(key)
-            return lambda scheme, value, content: (
-                scheme == "v1" and hmac.compare_digest(hmac.digest(secret, content, "sha256"), value)
-            )
-        # Here, because who has only secrets needs nothing but Python for them.
-        from .signing import keys
-
-        public = keys.read_public(key)
-        return lambda scheme, value, content: scheme == "v1a" and keys.is_right(public, value, content)
+        return _check_of_public(key) if key.startswith(standard.PUBLIC) else _check_of_secret(key)
     except ValueError as error:
         raise ValueError(f"keys: number {number} {error}") from None
+
+
+def _check_of_secret(key: str) -> Check:
+    secret = standard.read_secret(key)
+
+    def check(scheme: str, value: bytes, content: bytes) -> bool:
+        return scheme in ("v1", messages.HMAC) and hmac.compare_digest(standard.hmac_sha256(secret, content), value)
+
+    return check
+
+
+def _check_of_public(key: str) -> Check:
+    # Here, because who has only secrets needs nothing but Python for them.
+    from .signing import keys
+
+    public = keys.read_public(key)
+    return lambda scheme, value, content: scheme in ("v1a", messages.ED25519) and keys.is_right(public, value, content)

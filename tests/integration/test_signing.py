@@ -10,13 +10,15 @@ import stat
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from http_message_signatures import HTTPMessageVerifier, InvalidSignature, MappingKeyResolver, algorithms
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from pacifica.notifications.receiver import verify_message
 from pacifica.notifications.sealing import Keyring, read_key
 from pacifica.notifications.signing.keys import new_key
 from pacifica.notifications.signing.keys import read_key as read_signing_key
@@ -128,6 +130,45 @@ def test_both_secrets_sign_during_a_rotation(doors: Doors, target: RecordingTarg
     assert len((during.header("webhook-signature") or "").split(" ")) == 2
     assert verified_by_javascript(OLD, headers_of(during), during.body)
     assert [verified(secret, after) for secret in (SECRET, OLD)] == [True, False]
+
+
+class Message(NamedTuple):
+    """A request as `http-message-signatures` wants it."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+@pytest.mark.parametrize("scheme", ["hmac-sha256", "ed25519"])
+def test_others_verify_signed_messages(open_doors: OpenDoors, target: RecordingTarget, scheme: str, mode: str) -> None:
+    """RFC 9421: another library verifies each delivery, and so does our receiver, all attributes in headers covered."""
+    doors = open_doors({SIGNING: signing_key("a")})
+    secret = {"secret": SECRET} if scheme == "hmac-sha256" else {}
+    url = target.url(f"/{scheme}-{mode}?x=1")
+    uuid = doors.subscribe(
+        url, signing={"schemes": [scheme], **secret}, content_mode=mode, event_version="1.0", extensions={"a": "ü"}
+    )
+    doors.send(make_event(data={"name": "Proben-Größe €"}))
+
+    (request,) = target.wait_for(1, f"/{scheme}-{mode}")
+
+    headers = headers_of(request)
+    attributes = [name for name in headers if name.startswith("ce-")]
+    assert bool(attributes) == (mode == "binary")
+    keys = {str(uuid): b64decode(SECRET[6:]), "a": Ed25519PublicKey.from_public_bytes(b64decode(PUBLIC[5:]))}
+    algorithm = {"hmac-sha256": algorithms.HMAC_SHA256, "ed25519": algorithms.ED25519}[scheme]
+    verifier = HTTPMessageVerifier(
+        signature_algorithm=algorithm, key_resolver=MappingKeyResolver(public_keys=keys, private_keys={})
+    )
+    covered = ("@method", "@target-uri", "content-type", "content-digest", "webhook-id", *attributes)
+    message = Message("POST", url, headers)
+    assert verifier.verify(message, require_components=covered, body=request.body)
+    found = verify_message("POST", url, headers, request.body, [SECRET, PUBLIC])
+    assert found.id == request.delivery
+    with pytest.raises(InvalidSignature):
+        verifier.verify(message._replace(url=f"{url}2"), body=request.body)
 
 
 # With the service's own keys.

@@ -27,6 +27,15 @@ PUBLIC = "whpk_mr/WO9JzqfYkmU0FxSD8kFp94128AwmP6TB7HLBEH/I="
 V1A = "v1a,o2kuqXUvOoER+nmlEeP1CZ5rO1bWFmH7mH680FNC7vDBS8Av+LYs6TeJcE1lAn5v/qOgn19RWn18kPtM9KBeAQ=="
 V1_OLD = "v1,zjmJqJDfX/fKPm9TaRHwc37BPA0ax+z82UBEGURNs6g="
 
+#: The vector of RFC 9421, made and verified by `http-message-signatures`.
+URL, KEY_ID = "https://consumer.example.org/hook?x=1", "facility-2026"
+DIGEST = "sha-256=:hZjJ+sDToctJcWS9QTBpewJ5t2ttpNWl/Xu+OSycbq8=:"
+INPUT = (
+    'sig1=("@method" "@target-uri" "content-type" "content-digest" "webhook-id")'
+    ';created=1767225600;keyid="facility-2026";alg="hmac-sha256"'
+)
+SIGNATURE = "sig1=:lJqDaacusYxJJ7VRyvwliDefYsUAplRulW6FvrB2VOw=:"
+
 _MODULES = Path(sys.prefix, "npm", "node_modules")
 _SCRIPT = Path(__file__).with_name("standardwebhooks.cjs")
 

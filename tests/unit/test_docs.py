@@ -46,7 +46,7 @@ from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
 from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch
 from pacifica.notifications.signing.keys import new_key
-from pacifica.notifications.signing.signer import Signer
+from pacifica.notifications.signing.signer import Attempt, Signer
 from pacifica.notifications.signing.standard import PUBLIC, new_secret
 
 from ..support import pages
@@ -605,13 +605,14 @@ def test_signed_receiver_of_the_page_works(tmp_path: Path) -> None:
     (text,) = (block.text for block in BLOCKS if block.language == "python" and "VerificationError" in block.text)
     (tmp_path / "receiver.py").write_text(text, encoding="utf-8")
     secret, key, port = new_secret(), new_key("a"), free_port()
+    url = f"http://127.0.0.1:{port}/"
     signers = [Signer.of({"schemes": ["v1"], "secret": secret}), Signer.of({"schemes": ["v1a"]}, (key,))]
     session = requests.Session()
     session.trust_env = False
 
     def post(signer: Signer, delivery: str, body: bytes, sent: bytes | None = None) -> int:
-        lines = (line.decode().split(": ", 1) for line in signer.lines(delivery, body, time.time()))
-        return session.post(f"http://127.0.0.1:{port}/", sent or body, headers=dict(lines), timeout=10).status_code
+        lines = (line.decode().split(": ", 1) for line in signer.lines(Attempt(delivery, url, body), time.time()))
+        return session.post(url, sent or body, headers=dict(lines), timeout=10).status_code
 
     command = [sys.executable, tmp_path / "receiver.py", str(port)]
     environment = clean_environment(tmp_path / "home", WEBHOOK_KEYS=f"{secret} {key.public_text}")

@@ -158,7 +158,7 @@ def test_it_loads_nothing_of_the_service() -> None:
 
     with_secret, with_public = (set(line.split()) for line in done.stdout.splitlines())
     ours = {name.removeprefix("pacifica.notifications.") for name in with_secret if name.startswith("pacifica.")}
-    assert ours == {"pacifica.notifications", "receiver", "signing", "signing.standard"}
+    assert ours == {"pacifica.notifications", "receiver", "signing", "signing.messages", "signing.standard"}
     heavy = {"cherrypy", "celery", "peewee", "pycurl", "jsonschema", "requests"}
     assert not with_secret & {"cryptography", *heavy}
     assert "cryptography" in with_public

@@ -12,9 +12,9 @@ from pacifica.notifications import subscriptions
 from pacifica.notifications.errors import InvalidSubscription
 from pacifica.notifications.signing import standard
 from pacifica.notifications.signing.keys import new_key, read_key, read_keys
-from pacifica.notifications.signing.signer import Signer
+from pacifica.notifications.signing.signer import Attempt, Signer
 from tests.support.factories import make_subscription
-from tests.support.signing import BODY, ID, OLD, PUBLIC, SECRET, SEED, TIMESTAMP, V1, V1_OLD, V1A, signing_key
+from tests.support.signing import BODY, ID, OLD, PUBLIC, SECRET, SEED, TIMESTAMP, URL, V1, V1_OLD, V1A, signing_key
 
 UNTIL = "2026-01-01T00:00:01Z"
 
@@ -22,7 +22,7 @@ UNTIL = "2026-01-01T00:00:01Z"
 def lines(signing: dict[str, Any], now: float = TIMESTAMP, *keys: str) -> dict[str, str]:
     """Return the headers of a signed attempt by their names."""
     signer = Signer.of(signing, read_keys(keys))
-    found = [line.decode().split(": ", 1) for line in signer.lines(ID, BODY, now)]
+    found = [line.decode().split(": ", 1) for line in signer.lines(Attempt(ID, URL, BODY), now)]
     assert len(dict(found)) == len(found)
     return dict(found)
 

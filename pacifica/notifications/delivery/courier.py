@@ -12,6 +12,7 @@ from ..errors import BrokenSeal, Refused, Unavailable, UnknownKey
 from ..gates import Gate, Verdict
 from ..globals import SETTLED
 from ..retry import Outcome, State
+from ..signing.signer import Attempt
 from ..targets import Sending, Target
 from ..transfer import Loop
 from .asking import Questions
@@ -272,7 +273,8 @@ class Courier:
             return
         headers = [*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)]
         if subscriber.signer.schemes:
-            headers += subscriber.signer.lines(delivery.key, message.body, time.time())
+            attempt = Attempt(delivery.key, subscriber.row.target_url, *message)
+            headers += subscriber.signer.lines(attempt, time.time())
         # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
         key = delivery.key, delivery.token
         self._starting.append(

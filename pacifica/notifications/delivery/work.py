@@ -65,7 +65,7 @@ class Subscribers:
         """Read a row; secrets are opened here, once for each revision and not for each send: that takes some 50 us."""
         auth, seal = _opened(row, "auth_values")
         signing, unopened = _opened(row, "signing_values")
-        signer = _signer(signing)
+        signer = _signer(signing, str(row.uuid))
         if signer is not None and signer.lacks_key:
             unopened = UnknownKey(signingkeys.MISSING)
         return Subscriber(
@@ -88,10 +88,10 @@ def _opened(row: orm.EventMatch, name: str) -> tuple[Mapping[str, Any] | None, B
         return None, error
 
 
-def _signer(signing: Mapping[str, Any] | None) -> Signer | None:
+def _signer(signing: Mapping[str, Any] | None, name: str) -> Signer | None:
     """Give what signs; None where that can't be told: what was to be signed never goes out without."""
     try:
-        return None if signing is None else Signer.of(signing, signingkeys.of_service())
+        return None if signing is None else Signer.of(signing, signingkeys.of_service(), name)
     except (LookupError, TypeError, ValueError):
         return None
 

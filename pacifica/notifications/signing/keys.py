@@ -54,7 +54,11 @@ class SigningKey:
 
     def v1a(self, signed: bytes) -> str:
         """Give the asymmetric signature as it stands in the header."""
-        return "v1a," + base64.b64encode(self.private.sign(signed)).decode()
+        return "v1a," + base64.b64encode(self.sign(signed)).decode()
+
+    def sign(self, signed: bytes) -> bytes:
+        """Give the signature of bytes."""
+        return self.private.sign(signed)
 
 
 def new_key(key_id: str) -> SigningKey:

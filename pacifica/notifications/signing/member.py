@@ -11,11 +11,12 @@ from typing import Any
 
 from .. import documents
 from ..globals import MASK
+from .messages import ED25519, HMAC
 from .standard import new_secret, read_secret
 
 #: The schemes, and those of them that sign with the subscription's own secret, and with the service's own keys.
-SCHEMES = ("v1", "v1a")
-WITH_SECRET, OF_SERVICE = frozenset({"v1"}), frozenset({"v1a"})
+SCHEMES = ("v1", "v1a", HMAC, ED25519)
+WITH_SECRET, OF_SERVICE = frozenset({"v1", HMAC}), frozenset({"v1a", ED25519})
 
 
 def completed(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

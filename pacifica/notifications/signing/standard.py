@@ -38,4 +38,9 @@ def content(delivery: str, timestamp: int, body: bytes) -> bytes:
 
 def v1(secret: bytes, signed: bytes) -> str:
     """Give the symmetric signature, HMAC-SHA256, as it stands in the header."""
-    return "v1," + base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+    return "v1," + base64.b64encode(hmac_sha256(secret, signed)).decode()
+
+
+def hmac_sha256(secret: bytes, signed: bytes) -> bytes:
+    """Give an HMAC-SHA256 (RFC 2104)."""
+    return hmac.digest(secret, signed, "sha256")
