@@ -255,9 +255,15 @@ def test_a_secret_is_stored_sealed(doors: Doors, target: RecordingTarget) -> Non
         (lambda uuid: Keyring([read_key(KEY)]).seal(V1, "signing", "mallory", uuid), "dead"),
         (lambda uuid: Keyring([read_key(KEY)]).seal(V1, "auth", "alice", uuid), "dead"),
         (lambda uuid: '{"schemes": ["v1"], "secret": "whsec_"}', "dead"),
+        (lambda uuid: '{"schemes": ["v1"]}', "dead"),
+        (lambda uuid: '{"schemes": ["v9"]}', "dead"),
+        (lambda uuid: '{"schemes": []}', "dead"),
         (lambda uuid: '{"schemes": ["v1"', "dead"),
     ],
-    ids=["a missing key", "a foreign row", "a foreign column", "no secret", "no JSON"],
+    ids=[
+        *("a missing key", "a foreign row", "a foreign column", "a short secret", "no secret", "another scheme"),
+        *("no scheme", "no JSON"),
+    ],
 )
 def test_what_can_not_be_signed_is_not_sent(doors: Doors, target: RecordingTarget, text: Any, state: str) -> None:
     """What is to be signed never goes out without: it waits for a key that is missing, or is dead."""

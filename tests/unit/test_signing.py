@@ -94,6 +94,16 @@ def test_what_is_no_key_is_refused(text: str, words: str) -> None:
     assert SEED not in str(refused.value)
 
 
+def test_who_signs_shows_no_secret() -> None:
+    """Written anywhere by accident, what signs has neither secrets nor private keys in it."""
+    signer = Signer.of({"schemes": ["v1"], "secret": SECRET}, read_keys([signing_key("a")]))
+
+    shown = repr(signer)
+
+    assert not any(repr(part) in shown for part in (b64decode(SECRET[6:]), b64decode(SEED)))
+    assert "v1" in shown
+
+
 def test_a_secret_is_made_at_random() -> None:
     """One that we make has 32 bytes, and is another one each time."""
     found = {standard.new_secret() for _ in range(10)}

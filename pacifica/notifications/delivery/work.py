@@ -91,7 +91,7 @@ def _opened(row: orm.EventMatch, name: str) -> tuple[Mapping[str, Any] | None, B
 def _signer(signing: Mapping[str, Any] | None, name: str) -> Signer | None:
     """Give what signs; None where that can't be told: what was to be signed never goes out without."""
     try:
-        return None if signing is None else Signer.of(signing, signingkeys.of_service(), name)
+        return None if signing is None else Signer.of(signing, orm.signing_keys(), name)
     except (LookupError, TypeError, ValueError):
         return None
 

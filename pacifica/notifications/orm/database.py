@@ -19,6 +19,7 @@ from playhouse import db_url, pool
 from .. import signingkeys
 from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
+from ..signing.keys import SigningKey
 from . import keyring
 from .dialects import DB as DB
 from .dialects import DIALECTS, SILENCE, Dialect, Sqlite
@@ -81,6 +82,13 @@ def initialize(settings: Settings | None = None) -> None:
 def initialized() -> bool:
     """Tell whether the process knows its database."""
     return DB.obj is not None
+
+
+def signing_keys() -> tuple[SigningKey, ...]:
+    """Give the keys with which the service signs, which are read with those that seal."""
+    if not initialized():
+        initialize()
+    return signingkeys.of_service()
 
 
 def disconnect() -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import cherrypy
 
-from .. import documents, orm, routing, signingkeys, subscriptions, waking
+from .. import documents, orm, routing, subscriptions, waking
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
@@ -162,7 +162,7 @@ def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -
         if isinstance(text, str) and len(text) <= settings.matching.max_expression:
             dialect.note(text)
         raise
-    if not signingkeys.of_service() and not OF_SERVICE.isdisjoint((members.get("signing") or {}).get("schemes", ())):
+    if not OF_SERVICE.isdisjoint(members.get("signing", {}).get("schemes", ())) and not orm.signing_keys():
         raise InvalidSubscription({"/signing/schemes": _NO_KEY})
     if "jsonpath" in members:
         dialect.settle(members["jsonpath"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from .. import signingkeys
+from .. import orm
 from ..signing.keys import SigningKey
 from . import answers
 
@@ -20,7 +20,7 @@ class Keys:
     def GET(self, /, *path: str, **query: Any) -> Any:
         """Give the public key of every key that signs."""
         answers.nothing_more(path, query)
-        return {"keys": [_shown(key) for key in signingkeys.of_service()]}
+        return {"keys": [_shown(key) for key in orm.signing_keys()]}
 
 
 def _shown(key: SigningKey) -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from . import messages, standard
 from .keys import SigningKey
-from .member import OF_SERVICE
+from .member import OF_SERVICE, SCHEMES, WITH_SECRET
 
 _STANDARD, _MESSAGES = frozenset({"v1", "v1a"}), frozenset({messages.HMAC, messages.ED25519})
 
@@ -18,7 +18,7 @@ _STANDARD, _MESSAGES = frozenset({"v1", "v1a"}), frozenset({messages.HMAC, messa
 class Secret:
     """A secret of a subscription; it signs until a time, in seconds since 1970, if one is named."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     until: float = float("inf")
 
 
@@ -57,13 +57,15 @@ class Signer:
         """
         if not signing:
             return cls()
-        found = []
-        if "secret" in signing:
+        schemes, found = frozenset(signing["schemes"]), []
+        if not schemes or not schemes <= set(SCHEMES):
+            raise ValueError("not a scheme of this release")
+        if not WITH_SECRET.isdisjoint(schemes):
             found.append(Secret(standard.read_secret(signing["secret"])))
         if "previous" in signing:
             until = datetime.fromisoformat(signing["previous"]["until"]).timestamp()
             found.append(Secret(standard.read_secret(signing["previous"]["secret"]), until))
-        return cls(frozenset(signing["schemes"]), tuple(found), keys, name)
+        return cls(schemes, tuple(found), keys, name)
 
     def lines(self, attempt: Attempt, now: float) -> list[bytes]:
         """Give the header lines that sign one attempt, which begins now, in seconds since 1970."""
@@ -84,7 +86,7 @@ class Signer:
         digest = messages.digest(attempt.body)
         covered = {"@method": "POST", "@target-uri": messages.target_uri(attempt.url)}
         if attempt.content_type:
-            covered["content-type"] = attempt.content_type
+            covered["content-type"] = attempt.content_type.strip()
         covered |= {messages.DIGEST: digest, standard.ID: attempt.delivery}
         for line in attempt.lines:
             name, _, value = line.decode().partition(":")
