@@ -42,7 +42,7 @@ from pacifica.notifications import globals as names
 from pacifica.notifications.jsonpath.work import FLOOR, PER_VALUE
 from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
-from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch
+from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch, listing
 
 from ..support import pages
 from ..support.pages import CHECKOUT, Block
@@ -141,7 +141,7 @@ def check_curl(words: list[str]) -> None:
     place = find_place(parts.path)
     assert hasattr(place, method), f"{parts.path} does not take {method}"
     if parts.query:
-        eventmatch._narrowed(dict(parse_qsl(parts.query, strict_parsing=True)))
+        listing.narrowed(dict(parse_qsl(parts.query, strict_parsing=True)))
     headers = dict(word.split(": ", 1) for at, word in enumerate(words) if words[at - 1] == "-H")
     fields = {name[3:].lower(): value for name, value in headers.items() if name.lower().startswith("ce-")}
     if sent is not None and fields:
@@ -546,7 +546,7 @@ def test_rest_page_has_every_place_and_status() -> None:
     places = ["/receive", "/eventmatch", "/health/live", "/health/ready", "/schemas/event", "/schemas/eventmatch"]
     statuses = [str(int(status)) for status in answers._STATUS.values()]
 
-    for word in [*places, *eventmatch._PARAMETERS, *MEMBERS, *ADDED, names.HINT_HEADER, "Notifications-Hint"]:
+    for word in [*places, *listing.PARAMETERS, *MEMBERS, *ADDED, names.HINT_HEADER, "Notifications-Hint"]:
         assert f"`{word}`" in page, word
     for status in [*statuses, "404", "405", "500"]:
         assert re.search(rf"^\| {status} \|", page, re.M), status

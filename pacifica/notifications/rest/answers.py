@@ -16,6 +16,7 @@ import cherrypy
 from .. import documents, errors
 from ..cloudevents import media
 from ..globals import HINT_HEADER, VERSION
+from . import conditions
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ LONGEST_REST = 64 * 1024 * 1024
 #: The one place where an error becomes a status.
 _STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Outdated: HTTPStatus.PRECONDITION_FAILED,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
@@ -46,9 +48,22 @@ def answering(method: Callable[..., Any]) -> Callable[..., bytes]:
             value = method(*args, **parameters)
         except errors.NotificationsError as error:
             raise _http_error(error) from error
-        return b"" if value is None else encoded(value)
+        body = b"" if value is None else encoded(value)
+        return _once(body) if method.__name__ == "GET" else body
 
     return handler
+
+
+def _once(body: bytes) -> bytes:
+    """Give a body with its tag, or nothing and 304 to a client that has it already."""
+    response = cherrypy.response
+    tag = response.headers.setdefault("ETag", conditions.tag_of(body))
+    # It may be kept, by the client alone, and is to be asked for each time.
+    response.headers["Cache-Control"] = "private, no-cache"
+    if not conditions.is_known(tag):
+        return body
+    response.status = 304
+    return b""
 
 
 def encoded(value: Any) -> bytes:
@@ -226,6 +241,9 @@ def _finish() -> None:
     response = cherrypy.serving.response
     failed = int(str(response.status or 200).split()[0]) >= 400
     response.headers["Content-Type"] = _media_type() if failed else "application/json"
+    if response.status == 304:
+        # It describes what the client has (RFC 9110, section 15.4.5).
+        del response.headers["Content-Type"]
     if failed and "Transfer-Encoding" in cherrypy.serving.request.headers:
         # What was not read of a chunked body would be taken for the next request.
         response.headers["Connection"] = "close"

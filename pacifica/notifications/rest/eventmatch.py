@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import socket
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import cherrypy
@@ -18,14 +15,11 @@ from .. import documents, orm, routing, subscriptions, waking
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
-from . import answers, dialect
+from . import answers, conditions, dialect, listing
 from .identity import user
 from .patience import Patience
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
-#: Rows of one page at most.
-_LONGEST_PAGE = 1000
 #: Looking up a new target's name may take a second; eight may be under way.
 _RESOLVER: Patience[bool] = Patience(1.0, at_once=8)
 #: How often a PUT is tried again because somebody else wrote in between.
@@ -49,17 +43,19 @@ class EventMatch:
 
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:
-        """Give one subscription, or all of the user, oldest first."""
+        """Give one subscription, or all of the user, oldest first unless told otherwise."""
         owner = user()
         settings = get_config()
         with orm.session():
             if path:
                 answers.nothing_more(query=query)
-                return _shown(_own(owner, path), settings)
-            narrowed = _narrowed(query)
+                row = _own(owner, path)
+                _tag(row, settings)
+                return _shown(row, settings)
+            narrowed = listing.narrowed(query)
             rows = orm.EventMatch.all_of(owner, **narrowed)
             if narrowed.get("limit") and len(rows) == narrowed["limit"]:
-                _link_next(query, rows[-1])
+                listing.link_next(query, narrowed.get("order", orm.OLDEST_FIRST), rows[-1])
             return [_shown(row, settings) for row in rows]
 
     @answers.answering
@@ -73,6 +69,7 @@ class EventMatch:
         members = _validate(_sent(settings), None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
+            _tag(row, settings)
             shown = _shown(row, settings, clear="auth" in members)
         _hint(shown, settings)
         return shown
@@ -90,6 +87,8 @@ class EventMatch:
         with orm.session():
             for _ in range(_TRIES):
                 row = _own(owner, path)
+                # Whoever writes in between makes ``change`` fail, and is seen here.
+                conditions.require(_tag_of(row, settings))
                 stored = _shown(row, settings, clear=True)
                 members = _validate(sent, stored, settings)
                 changed = orm.change(row, members)
@@ -97,6 +96,7 @@ class EventMatch:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
+            _tag(changed, settings)
             shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
@@ -106,11 +106,14 @@ class EventMatch:
     def DELETE(self, /, *path: str, **query: Any) -> None:
         """Delete a subscription; nothing is delivered for it afterwards."""
         owner = user()
+        settings = get_config()
         with orm.session():
             _own(owner, path)
             answers.nothing_more(query=query)
             for _ in range(_TRIES):
-                if orm.remove(_own(owner, path)):
+                row = _own(owner, path)
+                conditions.require(_tag_of(row, settings))
+                if orm.remove(row):
                     return
         raise Unavailable("the subscription is being changed by others all the time")
 
@@ -137,6 +140,15 @@ def _shown(row: orm.EventMatch, settings: Settings, clear: bool = False) -> dict
     return row.to_hash(clear or settings.auth.show == "owner", settings.notifications.naive_times)
 
 
+def _tag_of(row: orm.EventMatch, settings: Settings) -> str:
+    return conditions.tag_of(answers.encoded(_shown(row, settings)), row.revision)
+
+
+def _tag(row: orm.EventMatch, settings: Settings) -> None:
+    """Name the state that an answer is about; the same tag whether or not this answer shows secrets."""
+    cherrypy.response.headers["ETag"] = _tag_of(row, settings)
+
+
 def _sent(settings: Settings) -> Any:
     raw, _media_type = answers.body(("application/json",), settings.receive.max_body)
     return documents.read(raw, settings.receive.max_depth)
@@ -153,62 +165,6 @@ def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -
     if "jsonpath" in members:
         dialect.settle(members["jsonpath"])
     return members
-
-
-def _narrowed(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the list's query parameters; raises ``InvalidQuery`` that names every bad one."""
-    faults: dict[str, str] = {}
-    found: dict[str, Any] = {}
-    for name, value in query.items():
-        if name not in _PARAMETERS:
-            faults[f"/{documents.escape(name)}"] = f"is no query parameter; known are {', '.join(_PARAMETERS)}"
-            continue
-        try:
-            if not isinstance(value, str):
-                raise ValueError("must be given once")
-            key, read = _read_parameter(name, value)
-            found[key] = read
-        except ValueError as error:
-            faults[f"/{name}"] = str(error)
-    if faults:
-        raise InvalidQuery(faults)
-    return found
-
-
-def _read_parameter(name: str, value: str) -> tuple[str, Any]:
-    if name == "disabled":
-        if value not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return name, value == "true"
-    if name == "since":
-        moment = documents.rfc3339(value)
-        if moment is None:
-            raise ValueError("must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
-        return name, moment
-    if name == "limit":
-        if not re.fullmatch(r"[0-9]{1,4}", value) or not 1 <= int(value) <= _LONGEST_PAGE:
-            raise ValueError(f"must be a whole number from 1 to {_LONGEST_PAGE}")
-        return name, int(value)
-    if name == "cursor":
-        return "after", _position(value)
-    if "\0" in value:
-        raise ValueError("must not hold the character U+0000")
-    return name, value
-
-
-def _position(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        created, uuid = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split("|")
-        return datetime.fromisoformat(created), UUID(uuid)
-    except (ValueError, binascii.Error):
-        raise ValueError("must be the cursor of a Link header of an earlier answer") from None
-
-
-def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
-    """Say where the next page is (RFC 8288)."""
-    cursor = base64.urlsafe_b64encode(f"{last.created.isoformat()}|{last.uuid}".encode()).decode()
-    parameters = urlencode({**query, "cursor": cursor})
-    cherrypy.response.headers["Link"] = f'<{cherrypy.url("/eventmatch")}?{parameters}>; rel="next"'
 
 
 def _hint(shown: Mapping[str, Any], settings: Settings) -> None:
