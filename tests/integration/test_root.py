@@ -42,7 +42,7 @@ def test_root(service: Watched) -> None:
     found = answer.json()
     assert (found["name"], found["version"]) == ("pacifica-notifications", version("pacifica-notifications"))
     assert set(found["links"]) == {
-        "receive", "eventmatch", "health/live", "health/ready", "schemas/event", "schemas/eventmatch",
+        "receive", "eventmatch", "health/live", "health/ready", "schemas/event", "schemas/eventmatch", "errors",
     }  # fmt: skip
     for name, link in found["links"].items():
         assert link == f"{service.url}/{name}"

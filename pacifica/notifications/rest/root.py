@@ -11,6 +11,7 @@ from ..config import get_config
 from ..errors import Unavailable
 from ..globals import VERSION
 from . import answers
+from .errorpages import Errors
 from .eventmatch import EventMatch
 from .patience import Patience
 from .receive import ReceiveEvent
@@ -108,6 +109,7 @@ class Root:
     receive = ReceiveEvent()
     health = Health()
     schemas = Schemas()
+    errors = Errors()
     #: CherryPy would put an icon of its own here.
     favicon_ico = None
 
@@ -127,6 +129,7 @@ class Root:
                     "health/ready",
                     "schemas/event",
                     "schemas/eventmatch",
+                    "errors",
                 )
             },
         }
