@@ -43,6 +43,7 @@ def test_root(service: Watched) -> None:
     assert (found["name"], found["version"]) == ("pacifica-notifications", version("pacifica-notifications"))
     assert set(found["links"]) == {
         "receive", "eventmatch", "health/live", "health/ready", "schemas/event", "schemas/eventmatch", "errors",
+        "openapi.json", "docs",
     }  # fmt: skip
     for name, link in found["links"].items():
         assert link == f"{service.url}/{name}"

@@ -155,8 +155,8 @@ def find_place(path: str) -> Any:
     """Give what answers at a path, as CherryPy's dispatcher finds it."""
     place: Any = Root()
     steps = path.strip("/").split("/") if path.strip("/") else []
-    while steps and hasattr(place, steps[0]):
-        place = getattr(place, steps.pop(0))
+    while steps and hasattr(place, steps[0].replace(".", "_")):
+        place = getattr(place, steps.pop(0).replace(".", "_"))
     if isinstance(place, eventmatch.EventMatch) and steps:
         UUID(steps.pop(0))
     assert place.exposed, f"nothing answers at {path}"
@@ -562,7 +562,7 @@ def test_no_place_is_missing_from_the_rest_page() -> None:
             yield path or "/"
         for name, below in vars(type(place)).items():
             if hasattr(below, "exposed"):
-                yield from exposed(below, f"{path}/{name}")
+                yield from exposed(below, f"{path}/{name.replace('_', '.')}")
 
     page = pages.read("docs/reference/rest.md")
 

@@ -43,24 +43,17 @@ class EventMatch:
 
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:
-        """Give one subscription, or all of the user, oldest first unless told otherwise."""
+        """Give one subscription, or all of the user."""
         owner = user()
-        settings = get_config()
-        with orm.session():
-            if path:
-                answers.nothing_more(query=query)
-                row = _own(owner, path)
-                _tag(row, settings)
-                return _shown(row, settings)
-            narrowed = listing.narrowed(query)
-            rows = orm.EventMatch.all_of(owner, **narrowed)
-            if narrowed.get("limit") and len(rows) == narrowed["limit"]:
-                listing.link_next(query, narrowed.get("order", orm.OLDEST_FIRST), rows[-1])
-            return [_shown(row, settings) for row in rows]
+        return one(owner, path, query) if path else every(owner, query)
 
     @answers.answering
     def POST(self, /, *path: str, **query: Any) -> Any:
-        """Make a subscription and give it, this once with its secrets."""
+        """Make a subscription and give it, this once with its secrets.
+
+        It sees every event that is accepted after this answer. ``Notifications-Hint`` says what may not be as you
+        expect.
+        """
         owner = user()
         if path:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
@@ -76,7 +69,11 @@ class EventMatch:
 
     @answers.answering
     def PUT(self, /, *path: str, **query: Any) -> Any:
-        """Change the members that are sent and give the subscription, with its secrets if they were sent."""
+        """Change the members that are sent and give the subscription, with its secrets if they were sent.
+
+        What is left out stays as it is. ``***`` in place of a secret keeps the stored one. With ``If-Match`` no other
+        state is changed than the one that was read.
+        """
         owner = user()
         settings = get_config()
         with orm.session():
@@ -104,7 +101,10 @@ class EventMatch:
 
     @answers.answering
     def DELETE(self, /, *path: str, **query: Any) -> None:
-        """Delete a subscription; nothing is delivered for it afterwards."""
+        """Delete a subscription.
+
+        What is pending for it is cancelled, and nothing is delivered for it afterwards.
+        """
         owner = user()
         settings = get_config()
         with orm.session():
@@ -120,6 +120,33 @@ class EventMatch:
     @answers.answering
     def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
         """Name the methods, as every answer does."""
+
+
+def every(owner: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give all subscriptions of the user.
+
+    Oldest first unless ``sort`` says otherwise, narrowed by what else is given. Without ``limit`` all of them come.
+    """
+    settings = get_config()
+    narrowed = listing.narrowed(query)
+    with orm.session():
+        rows = orm.EventMatch.all_of(owner, **narrowed)
+        if narrowed.get("limit") and len(rows) == narrowed["limit"]:
+            listing.link_next(query, narrowed.get("order", orm.OLDEST_FIRST), rows[-1])
+        return [_shown(row, settings) for row in rows]
+
+
+def one(owner: str, path: tuple[str, ...], query: Mapping[str, Any]) -> dict[str, Any]:
+    """Give one subscription of the user.
+
+    One of somebody else, one that was deleted and one that never was are answered alike.
+    """
+    settings = get_config()
+    with orm.session():
+        row = _own(owner, path)
+        answers.nothing_more(query=query)
+        _tag(row, settings)
+        return _shown(row, settings)
 
 
 def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:

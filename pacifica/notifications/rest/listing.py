@@ -17,11 +17,38 @@ import cherrypy
 from .. import documents, orm
 from ..errors import InvalidQuery, Refused
 
-PARAMETERS = ("name", "disabled", "target_url", "since", "sort", "limit", "cursor")
 #: Rows of one page at most.
 LONGEST_PAGE = 1000
 #: What a list can be sorted by.
 SORTABLE = ("name", "created", "updated")
+_KEY = f"-?(?:{'|'.join(SORTABLE)})"
+
+#: What a list takes, each with its description and JSON Schema as OpenAPI has them.
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "name": {"description": "Only those with exactly this name.", "schema": {"type": "string"}},
+    "disabled": {"description": "Only those that are disabled, or are not.", "schema": {"type": "boolean"}},
+    "target_url": {"description": "Only those whose target begins so.", "schema": {"type": "string"}},
+    "since": {
+        "description": "Only those that were changed at this time or later (RFC 3339).",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "sort": {
+        "description": f"The order: {', '.join(SORTABLE)}, separated by commas, each once, with `-` before it for the"
+        " largest first. Without it: `created`.",
+        "schema": {
+            "type": "string",
+            "pattern": rf"^(?!.*({'|'.join(SORTABLE)}).*\1){_KEY}(?:,{_KEY}){{0,{len(SORTABLE) - 1}}}$",
+        },
+    },
+    "limit": {
+        "description": "So many at most; `Link` then leads to the next page. Without it all come.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE},
+    },
+    "cursor": {
+        "description": "What comes behind a page: as in the `Link` of that page, with the same `sort`.",
+        "schema": {"type": "string", "format": "cursor"},
+    },
+}
 
 
 def narrowed(query: Mapping[str, Any]) -> dict[str, Any]:
