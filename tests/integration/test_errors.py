@@ -260,7 +260,7 @@ def test_file_may_turn_tools_on(start: Start, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("accept", [JSON, PROBLEM])
 def test_early_error(service: Watched, headers: raw.Headers, accept: str) -> None:
     """An error that comes before the path is looked at has the same form, if it is one."""
-    sent = raw.head("GET", "/health/live", [*headers, ("Accept", accept), ("Connection", "close")])
+    sent = raw.head("GET", "/health/live", [("Accept", accept), *headers, ("Connection", "close")])
 
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(sent)

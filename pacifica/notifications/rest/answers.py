@@ -20,6 +20,7 @@ from . import conditions, problems
 
 LOG = logging.getLogger(__name__)
 
+_PROBLEM = "application/problem+json"
 #: Seconds after which a client may try again while the database is away.
 RETRY_AFTER = 5
 #: Bytes of a body that is too large which are still read, so that the client reads the answer.
@@ -181,7 +182,7 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
     """
     # CherryPy has made HTML of it.
     message = html.unescape(message)
-    code, _space, phrase = str(status).partition(" ")
+    code = str(status).partition(" ")[0]
     if code == "503":
         # Here, because CherryPy takes the header off before it asks for an error's body.
         cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
@@ -189,6 +190,15 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
     problem = getattr(request, "problem", None)
     if problem is None or int(problem.status) != int(code):
         problem = problems.OTHERS.get(int(code))
+    faults = getattr(request, "faults", [])
+    cherrypy.response.headers["Content-Type"] = _media_type()
+    return _error_body(str(status), message, problem, faults, wants_problem())
+
+
+def _error_body(
+    status: str, message: str, problem: problems.Problem | None, faults: list[dict[str, str]], short: bool
+) -> bytes:
+    code, _space, phrase = status.partition(" ")
     found: dict[str, Any] = {
         "status": status,
         "message": message,
@@ -197,12 +207,19 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
         "type": path_of(problem) if problem else "about:blank",
         "title": problem.title if problem else phrase,
         "detail": message,
-        "errors": getattr(request, "faults", []),
+        "errors": faults,
     }
-    if wants_problem():
+    if short:
         found = {name: found[name] for name in ("type", "title", "detail", "errors")} | {"status": int(code)}
-    cherrypy.response.headers["Content-Type"] = _media_type()
     return json.dumps(found, ensure_ascii=False).encode()
+
+
+def early_error(status: str, message: str, accept: str) -> tuple[str, bytes]:
+    """Give the media type and body of an error that a server finds before there is a request."""
+    code, _space, phrase = status.partition(" ")
+    problem = problems.OTHERS.get(int(code))
+    short = _PROBLEM in accept.lower()
+    return _PROBLEM if short else "application/json", _error_body(status, message or phrase, problem, [], short)
 
 
 def unexpected() -> None:
@@ -238,11 +255,11 @@ def page(media_type: str, policy: str) -> None:
 
 def wants_problem() -> bool:
     """Tell whether the client asked for problem documents."""
-    return "application/problem+json" in cherrypy.serving.request.headers.get("Accept", "").lower()
+    return _PROBLEM in cherrypy.serving.request.headers.get("Accept", "").lower()
 
 
 def _media_type() -> str:
-    return "application/problem+json" if wants_problem() else "application/json"
+    return _PROBLEM if wants_problem() else "application/json"
 
 
 def _finish() -> None:
@@ -257,7 +274,8 @@ def _finish() -> None:
     if response.status == 304:
         # It describes what the client has (RFC 9110, section 15.4.5).
         del response.headers["Content-Type"]
-    if failed and "Transfer-Encoding" in cherrypy.serving.request.headers:
+    request = cherrypy.serving.request
+    if "Transfer-Encoding" in request.headers and (failed or request.method not in ("POST", "PUT")):
         # What was not read of a chunked body would be taken for the next request.
         response.headers["Connection"] = "close"
     if failed:

@@ -128,6 +128,7 @@ OTHERS: dict[int, Problem] = {
     int(problem.status): problem
     for problem in (
         KINDS[errors.Refused],
+        KINDS[errors.TooLarge],
         Problem(
             "not-found",
             HTTPStatus.NOT_FOUND,
@@ -145,6 +146,24 @@ OTHERS: dict[int, Problem] = {
             HTTPStatus.NOT_ACCEPTABLE,
             "No answer has a media type that the request accepts",
             "Accept application/json.",
+        ),
+        Problem(
+            "uri-too-long",
+            HTTPStatus.REQUEST_URI_TOO_LONG,
+            "The path with its query is longer than is taken",
+            "Send less in it.",
+        ),
+        Problem(
+            "not-implemented",
+            HTTPStatus.NOT_IMPLEMENTED,
+            "The body is coded in a way that is not taken",
+            "Send it as it is, with Content-Length, or in chunks alone: Transfer-Encoding: chunked.",
+        ),
+        Problem(
+            "http-version",
+            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+            "The request is of a version of HTTP that is not spoken",
+            "Speak HTTP/1.1.",
         ),
         Problem(
             "internal-error",
