@@ -425,6 +425,17 @@ def test_errors_through_the_proxy(site: Deployment) -> None:
     assert problem.headers["Content-Type"] == "application/problem+json"
 
 
+def test_description_through_the_proxy(site: Deployment) -> None:
+    """The description and its page lead to where the client is."""
+    description = site.request("GET", "/openapi.json", user="alice").json()
+    page = site.request("GET", "/docs", user="alice").text
+
+    assert description["servers"] == [{"url": "/notifications"}]
+    assert 'data-description="/notifications/openapi.json"' in page
+    for path in re.findall(r'(?:src|href)="/notifications(/docs/[^"]+)"', page):
+        assert site.request("GET", path, user="alice").status_code == 200
+
+
 @pytest.mark.usefixtures("_parts")
 @pytest.mark.parametrize("prefix", ["", "/events/of/pacifica"])
 def test_another_prefix(tmp_path: Path, prefix: str) -> None:
