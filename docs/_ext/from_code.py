@@ -36,6 +36,7 @@ _KINDS = {
     "tuple[float, ...]": "numbers separated by commas",
     "tuple[str, ...]": "words separated by commas",
     "tuple[Key, ...]": "keys separated by commas",
+    "tuple[SigningKey, ...]": "keys separated by commas",
 }
 
 

@@ -297,8 +297,8 @@ def older_database(url: str, version: Version, monkeypatch: pytest.MonkeyPatch) 
         orm.disconnect()
 
 
-#: What 4.3 adds to subscriptions.
-MODES = ("content_mode", "event_version")
+#: What 4.3 and 4.4 add to subscriptions.
+MODES = ("content_mode", "event_version", "signing")
 
 
 @pytest.mark.parametrize("version", [(4, 0), (4, 1)])
@@ -344,7 +344,7 @@ def test_what_a_later_schema_adds_is_added(
     assert described(url) ^ described(new) == set()
 
 
-@pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "event_version"), None], ids=str)
+@pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "signing"), None], ids=str)
 def test_modes_are_added(
     new_url: Callable[[], str], undone: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,13 +21,14 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
-    {"sealing"},
-    {"config", "retry", "documents"},
+    {"sealing", "documents", "keyfile"},
+    {"signing"},
+    {"config", "retry", "receiver"},
     {"plain", "cloudevents"},
     {"events", "jsonpath", "members"},
     {"matching"},
     {"subscriptions"},
-    {"owners"},
+    {"owners", "signingkeys"},
     {"orm", "transfer"},
     {"targets", "gates"},
     {"writer"},
@@ -48,6 +49,7 @@ SIDEWAYS = {("__main__", "commands")}
 #: These know no settings, clock, database or network.
 PURE = {
     "sealing",
+    "signing",
     "retry",
     "documents",
     "plain",
@@ -80,7 +82,7 @@ DOORS = {
     "billiard": {"tasks", "embedded"},
     "celery": {"waking", "tasks", "embedded"},
     "kombu": {"tasks", "embedded"},
-    "cryptography": {"sealing"},
+    "cryptography": {"sealing", "signing"},
     "cherrypy": WEB,
     "cheroot": WEB,
     "pycurl": {"transfer"},

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from ..errors import MissingDriver
 from .reading import environment_name, load
-from .sections import Database, Delivery, Receive, Secrets, Settings, declared
+from .sections import Database, Delivery, Receive, Secrets, Settings, Signing, declared
 from .values import mask_url
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Receive",
     "Secrets",
     "Settings",
+    "Signing",
     "declared",
     "environment_name",
     "get_config",

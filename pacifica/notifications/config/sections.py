@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import globals as names
 from ..sealing import Key
+from ..signing.keys import SigningKey
 from .values import (
     LONGEST,
     Parser,
@@ -24,6 +25,7 @@ from .values import (
     ranges,
     sealing_keys,
     seconds_list,
+    signing_keys,
     words,
 )
 
@@ -223,13 +225,13 @@ class Retention:
 class Auth:
     """Section ``auth``: who sees what."""
 
-    #: Who sees the secrets of a subscription's ``auth`` after the request that set them: ``never`` or ``owner``.
+    #: Who sees the secrets of a subscription after the request that set them: ``never`` or ``owner``.
     show: str = setting("never", choice("never", "owner"))
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Section ``secrets``: the keys with which ``auth`` is sealed in the database.
+    """Section ``secrets``: the keys with which secrets of subscriptions are sealed in the database.
 
     Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
     database, and those on another database do not start.
@@ -240,8 +242,23 @@ class Secrets:
     #: File with the keys instead, one on each line, made by ``pacifica-notifications-cmd create-key FILE``; the same on
     #: every machine.
     key_file: str = setting("", optional)
-    #: Store ``auth`` in clear where no key is set, for development; warned about at every start.
+    #: Store secrets in clear where no key is set, for development; warned about at every start.
     plaintext: bool = setting(False, flag)
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Section ``signing``: the keys with which the service itself signs what it delivers, where a subscription asks.
+
+    Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
+    database; on another database no subscription can ask.
+    """
+
+    #: Keys as ``ID:whsk_BASE64``, separated by commas: each of them signs. Better in ``key_file``.
+    keys: tuple[SigningKey, ...] = setting((), signing_keys)
+    #: File with the keys instead, one on each line, made by ``pacifica-notifications-cmd create-key --signing FILE``;
+    #: the same on every machine.
+    key_file: str = setting("", optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +277,7 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     auth: Auth = field(default_factory=Auth)
     secrets: Secrets = field(default_factory=Secrets)
+    signing: Signing = field(default_factory=Signing)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -15,6 +15,7 @@ from .. import documents, orm, routing, subscriptions, waking
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
+from ..signing.member import OF_SERVICE, WITH_SECRET
 from . import answers, conditions, dialect, listing
 from .identity import user
 from .patience import Patience
@@ -22,6 +23,10 @@ from .patience import Patience
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: Looking up a new target's name may take a second; eight may be under way.
 _RESOLVER: Patience[bool] = Patience(1.0, at_once=8)
+_NO_KEY = (
+    f"names {' or '.join(sorted(OF_SERVICE))}, for which the service has to have a key, and the operator has set none"
+    f" (signing.key_file); use {' or '.join(sorted(WITH_SECRET))}"
+)
 #: How often a PUT is tried again because somebody else wrote in between.
 _TRIES = 5
 
@@ -59,11 +64,12 @@ class EventMatch:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
         answers.nothing_more(query=query)
         settings = get_config()
-        members = _validate(_sent(settings), None, settings)
+        sent = _sent(settings)
+        members = _validate(sent, None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
             _tag(row, settings)
-            shown = _shown(row, settings, clear="auth" in members)
+            shown = _answered(row, settings, sent)
         _hint(shown, settings)
         return shown
 
@@ -94,7 +100,7 @@ class EventMatch:
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
             _tag(changed, settings)
-            shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
+            shown = _answered(changed, settings, sent)
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
         return shown
@@ -176,6 +182,12 @@ def _tag(row: orm.EventMatch, settings: Settings) -> None:
     cherrypy.response.headers["ETag"] = _tag_of(row, settings)
 
 
+def _answered(row: orm.EventMatch, settings: Settings, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a subscription as the answer to the request that wrote it, this once with the secrets that it set."""
+    shown = _shown(row, settings, clear=True)
+    return shown if settings.auth.show == "owner" else subscriptions.revealed(shown, sent)
+
+
 def _sent(settings: Settings) -> Any:
     raw, _media_type = answers.body(("application/json",), settings.receive.max_body)
     return documents.read(raw, settings.receive.max_depth)
@@ -189,6 +201,8 @@ def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -
         if isinstance(text, str) and len(text) <= settings.matching.max_expression:
             dialect.note(text)
         raise
+    if not OF_SERVICE.isdisjoint(members.get("signing", {}).get("schemes", ())) and not orm.signing_keys():
+        raise InvalidSubscription({"/signing/schemes": _NO_KEY})
     if "jsonpath" in members:
         dialect.settle(members["jsonpath"])
     return members

@@ -13,11 +13,15 @@ from .apidocs import Description, Pages
 from .errorpages import Errors
 from .eventmatch import EventMatch
 from .health import Health
+from .keys import Keys
 from .receive import ReceiveEvent
 from .schemas import Schemas
 
 #: What ``/`` leads to.
-_LINKS = ("receive", "eventmatch", "health/live", "health/ready", "schemas/event", "schemas/eventmatch", "errors")
+_LINKS = (
+    *("receive", "eventmatch", "keys", "health/live", "health/ready"),
+    *("schemas/event", "schemas/eventmatch", "errors"),
+)
 _DOCS = ("openapi.json", "docs")
 
 
@@ -30,6 +34,7 @@ class Root:
     eventmatch = EventMatch()
     receive = ReceiveEvent()
     health = Health()
+    keys = Keys()
     schemas = Schemas()
     errors = Errors()
     #: ``/openapi.json``, as CherryPy finds it.

@@ -9,6 +9,7 @@ from .from_3_0 import make_4_0, move_to_4_0
 from .from_4_0 import widen
 from .from_4_1 import open_lanes, refuse_stranger
 from .from_4_2 import add_modes
+from .from_4_3 import add_signing
 from .passage import Passage, Progress, silent, zone_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Progress",
     "add_auth",
     "add_modes",
+    "add_signing",
     "make_4_0",
     "make_log_tables",
     "make_version_table",

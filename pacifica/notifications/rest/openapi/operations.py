@@ -12,6 +12,7 @@ from .. import eventmatch, listing
 from ..errorpages import Errors
 from ..eventmatch import EventMatch
 from ..health import Live, Ready
+from ..keys import Keys
 from ..receive import ReceiveEvent
 from ..schemas import Document
 from . import examples, parts
@@ -51,6 +52,7 @@ def paths(user_header: str) -> dict[str, Any]:
         "/health/ready": {
             "get": _read("isReady", "Health", Ready.GET, reference("Health"), "not-ready", "unavailable")
         },
+        "/keys": {"get": _read("readKeys", "About", Keys.GET, {"type": "object"}, "unavailable")},
         "/schemas/event": {"get": _read("readEventSchema", "About", Document.GET, {"type": "object"})},
         "/schemas/eventmatch": {"get": _read("readSubscriptionSchema", "About", Document.GET, {"type": "object"})},
         "/errors": {

@@ -33,6 +33,7 @@ _ABOUT = {
     "ordered": "True: one delivery at a time, in the order in which the events were accepted.",
     "content_mode": "The content mode of deliveries; null: as each event arrived.",
     "event_version": "The version that older events are converted to; null: as each event arrived.",
+    "signing": "How deliveries are signed; null: not at all.",
 }
 #: Texts that a schema alone can't tell from others; whoever makes up examples makes them by these.
 _FORMATS = {"jsonpath": "jsonpath", "target_url": "uri"}
