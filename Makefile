@@ -6,6 +6,8 @@ ARGS ?=
 JOBS ?= 3
 
 VENV := .venv
+SWAGGER := pacifica/notifications/rest/swagger
+SWAGGER_UI := 5.35.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -22,18 +24,20 @@ DOCS := $(VENV)/.docs
 WHEEL = $$(echo $(VENV)/dist/*.whl)
 
 .NOTPARALLEL:
-.PHONY: help run test neighbours faults fuzz services check format audit lock docs bench bench-upgrade clean
+.PHONY: help run test neighbours faults fuzz services check format audit lock swagger-ui docs bench bench-upgrade clean
 
 help:
 	@echo 'make run            start the service                 ARGS="-p 8071" goes to pacifica-notifications'
 	@echo 'make test           run all tests that can run here   ARGS="-k retry" goes to pytest'
 	@echo 'make neighbours     only the test with the true metadata and policy servers'
 	@echo 'make faults         every fault of docs/reliability.md in its long form, with both brokers'
-	@echo 'make fuzz           millions of random expressions against jsonpath2  ARGS="--seed 7 --pairs 100000"'
+	@echo 'make fuzz           millions of random expressions against jsonpath2, and requests by the description of the API'
+	@echo '                    ARGS="--seed 7 --pairs 100000 --api 60"'
 	@echo 'make services       install the servers that the tests can use (Debian), or say how'
 	@echo 'make check          format, lint, types'
 	@echo 'make format         format and repair what lint can repair'
 	@echo 'make audit          ask whether anything that the image installs has a known fault'
+	@echo 'make swagger-ui     fetch the files of the page /docs anew'
 	@echo 'make lock           choose anew what the image installs: config/requirements.lock'
 	@echo 'make docs           build docs/_build/html'
 	@echo 'make bench          measure all figures               ARGS="--quick" for a short look, "delivering" for a part'
@@ -80,6 +84,14 @@ lock: $(MADE)
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-options --no-emit-index-url \
 		--no-emit-trusted-host --extra mariadb --extra postgresql --extra redis --extra uwsgi \
 		--output-file config/requirements.lock pyproject.toml
+
+# As published to npm (Apache-2.0), at the version above. What is not served stays out.
+swagger-ui:
+	@rm -rf $(VENV)/swagger-ui && mkdir -p $(VENV)/swagger-ui
+	@cd $(VENV)/swagger-ui && npm pack --silent swagger-ui-dist@$(SWAGGER_UI) >/dev/null && tar xzf *.tgz
+	@cd $(VENV)/swagger-ui/package && cp LICENSE swagger-ui.css swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt \
+		favicon-32x32.png $(CURDIR)/$(SWAGGER)/ && cp NOTICE $(CURDIR)/$(SWAGGER)/NOTICE.txt
+	@chmod 644 $(SWAGGER)/*
 
 docs: $(DOCS)
 	$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html

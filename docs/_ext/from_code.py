@@ -1,7 +1,7 @@
-"""Makes pages of the documentation from the code: every setting, and the help of every command.
+"""Makes pages of the documentation from the code: every setting, every kind of error, the help of every command.
 
-A line ``<!-- settings -->`` or ``<!-- help NAME -->`` of a page is replaced when Sphinx reads it. Knows nothing of
-Sphinx but the one event, so that the tests use it without Sphinx.
+A line ``<!-- settings -->``, ``<!-- errors -->`` or ``<!-- help NAME -->`` of a page is replaced when Sphinx reads it.
+Knows nothing of Sphinx but the one event, so that the tests use it without Sphinx.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from pacifica.notifications import config
 from pacifica.notifications.commands.parser import make_parser
 from pacifica.notifications.commands.settings import shown
 from pacifica.notifications.config import sections
+from pacifica.notifications.rest import problems
 
 _WIDTH = 96
 _SETTINGS = re.compile(r"^<!-- settings -->$", re.MULTILINE)
+_ERRORS = re.compile(r"^<!-- errors -->$", re.MULTILINE)
 _HELP = re.compile(r"^<!-- help ([a-z-]+(?: [a-z-]+)*) -->$", re.MULTILINE)
 _KINDS = {
     "str": "text",
@@ -47,7 +49,7 @@ def setup(app: Any) -> dict[str, bool]:
 def _on_read(app: Any, page: str, source: list[str]) -> None:
     filled = fill(source[0])
     if filled != source[0]:
-        for module in (config, service, inspect.getmodule(make_parser)):
+        for module in (config, service, problems, inspect.getmodule(make_parser)):
             app.env.note_dependency(inspect.getfile(module))
         source[0] = filled
 
@@ -55,6 +57,7 @@ def _on_read(app: Any, page: str, source: list[str]) -> None:
 def fill(page: str) -> str:
     """Give a page's text with what is made from the code in its place."""
     page = _SETTINGS.sub(lambda _: settings(), page)
+    page = _ERRORS.sub(lambda _: kinds_of_errors(), page)
     return _HELP.sub(lambda found: help_of(found[1]), page)
 
 
@@ -73,6 +76,14 @@ def settings() -> str:
         facts = f"{_KINDS[str(spec.type)]}; {default}; environment `{config.environment_name(name, spec)}`"
         lines += [f"`{key}`", f": {comments[kind.__name__, key]}", "", f"  *{facts[0].upper()}{facts[1:]}*", ""]
     return "\n".join(lines)
+
+
+def kinds_of_errors() -> str:
+    """Describe every kind of error: a section of the page for each."""
+    return "\n\n".join(
+        f"## `{problem.name}`\n\n{int(problem.status)} {problem.status.phrase}: {problem.title}.\n\n{problem.remedy}"
+        for problem in sorted(problems.BY_NAME.values(), key=lambda problem: (problem.status, problem.name))
+    )
 
 
 def _comments() -> dict[tuple[str, str], str]:

@@ -50,6 +50,10 @@ class Conflict(Refused):
     """The same source and id were accepted before with other content."""
 
 
+class Outdated(Refused):
+    """The request was made for another state of what it changes; read it again, and decide anew."""
+
+
 class TooLarge(Refused):
     """The body is larger than the setting allows."""
 

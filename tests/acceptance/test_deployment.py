@@ -420,8 +420,20 @@ def test_errors_through_the_proxy(site: Deployment) -> None:
     problem = site.request("GET", "/nothing", user="alice", headers={"Accept": "application/problem+json"})
 
     assert (plain.status_code, plain.json()["status"], plain.json()["traceback"]) == (404, "404 Not Found", "")
-    assert (problem.json()["type"], problem.json()["status"]) == ("about:blank", 404)
+    assert (problem.json()["type"], problem.json()["status"]) == ("/notifications/errors/not-found", 404)
+    assert site.request("GET", "/errors/not-found", user="alice").json()["type"] == problem.json()["type"]
     assert problem.headers["Content-Type"] == "application/problem+json"
+
+
+def test_description_through_the_proxy(site: Deployment) -> None:
+    """The description and its page lead to where the client is."""
+    description = site.request("GET", "/openapi.json", user="alice").json()
+    page = site.request("GET", "/docs", user="alice").text
+
+    assert description["servers"] == [{"url": "/notifications"}]
+    assert 'data-description="/notifications/openapi.json"' in page
+    for path in re.findall(r'(?:src|href)="/notifications(/docs/[^"]+)"', page):
+        assert site.request("GET", path, user="alice").status_code == 200
 
 
 @pytest.mark.usefixtures("_parts")
@@ -454,9 +466,11 @@ def test_prefix_of_the_embedded_server(tmp_path: Path) -> None:
 
     with Service(tmp_path, args=["-c", str(file)]) as service:
         links = service.get("/", headers={"X-Forwarded-Host": "evil.example"}).json()["links"]
+        problem = service.get("/nothing").json()["type"]
         service.stop()
 
     assert links["eventmatch"] == "https://notifications.example.org/notifications/eventmatch"
+    assert problem == "/notifications/errors/not-found"
 
 
 # Bounds.
@@ -473,6 +487,8 @@ def test_bodies_are_bounded_twice(site: Deployment) -> None:
     assert "receive.max_body" in ours.json()["message"]
     assert "receive.max_body" not in nginx.json()["message"]
     assert nginx.headers["Content-Type"] == "application/json"
+    assert nginx.json().keys() == ours.json().keys()
+    assert nginx.json()["type"] == ours.json()["type"] == "/notifications/errors/too-large"
     for answer in (ours, nginx):
         assert answer.json()["status"].startswith("413 ")
         assert set(answer.json()) >= {"status", "message", "traceback", "version"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -111,9 +111,35 @@ def test_pages_leave_nobody_out() -> None:
 
     while page := EventMatch.all_of("alice", after=after, limit=3):
         seen += [row.uuid for row in page]
-        after = page[-1].created, page[-1].uuid
+        after = page[-1].position(orm.OLDEST_FIRST)
 
     assert sorted(seen) == sorted(row.uuid for row in rows)
+
+
+ORDERS = [
+    ([("name", False)], lambda row: row.name),
+    ([("name", True), ("created", False)], lambda row: ([-ord(sign) for sign in row.name], row.created)),
+    ([("updated", True), ("name", True)], lambda row: (-row.updated.timestamp(), [-ord(sign) for sign in row.name])),
+]
+
+
+@pytest.mark.parametrize(("order", "key"), ORDERS, ids=["name", "-name,created", "-updated,-name"])
+def test_pages_of_a_chosen_order(order: orm.Order, key: Callable[[EventMatch], Any]) -> None:
+    """Page by page every row comes once and in the order, names by their code points, rows alike by their uuid."""
+    rows = [subscription(name=name) for name in ("b", "B", "a", "é", "Z", "b", "_", "b", "a", "😀", "B")]
+    start = orm.now()
+    for number, row in enumerate(rows):
+        moment = start + timedelta(minutes=number % 4)
+        EventMatch.update(created=moment, updated=moment).where(EventMatch.uuid == row.uuid).execute()
+    rows = [again(row) for row in rows]
+    seen: list[EventMatch] = []
+    after = None
+
+    while page := EventMatch.all_of("alice", order=order, after=after, limit=2):
+        seen += page
+        after = page[-1].position(order)
+
+    assert [row.uuid for row in seen] == [row.uuid for row in sorted(rows, key=lambda row: (key(row), row.uuid.hex))]
 
 
 # Changes.

@@ -1,7 +1,10 @@
-"""Compares very many random expressions with ``jsonpath2``; the status is 1 if anything differs.
+"""Compares very many random expressions with ``jsonpath2``, and a service with its own description.
+
+The status is 1 if anything differs.
 
 ``python -m tests.fuzz --seed 7 --pairs 100000`` plays as many rounds as it takes; the same seed plays the same rounds.
-``python -m tests.fuzz --round 7-123`` plays the one that a mismatch names.
+``python -m tests.fuzz --round 7-123`` plays the one that a mismatch names. ``--pairs 0 --texts 0 --api 3600`` sends
+requests for an hour.
 """
 
 from __future__ import annotations
@@ -14,7 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.support.processes import Service
+
+from .api import hold_to_description
 from .rounds import Tally, play_pairs, play_texts
 from .webhooks import webhooks
 
@@ -28,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**9), help="another one each time")
     parser.add_argument("--pairs", type=int, default=2_000_000, help="expressions times events")
     parser.add_argument("--texts", type=int, default=50_000, help="damaged expressions, accepted or refused")
+    parser.add_argument("--api", type=int, default=600, help="seconds for which requests are made up")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--round", help="the seed of a single round of pairs")
     options = parser.parse_args()
@@ -45,7 +54,20 @@ def main() -> None:
         f"{total.pairs} pairs ({total.found} found, {total.failed} failed in both, {total.stopped} stopped here), "
         f"{total.texts} texts ({total.accepted} accepted), {len(total.mismatches)} mismatches; seed {options.seed}"
     )
-    sys.exit(bool(total.mismatches))
+    surprised = _hold_api(options.seed, options.api) if options.api else False
+    sys.exit(bool(total.mismatches) or surprised)
+
+
+def _hold_api(seed: int, seconds: int) -> bool:
+    """Send requests by the description to a service for so long; tell whether any answer was a surprise."""
+    with TemporaryDirectory() as folder, Service(Path(folder)) as service:
+        status, printed = hold_to_description(service.url, seed, ["--max-time", str(seconds)], 3 * seconds + 600)
+        print(printed)
+        failed = "Traceback" in service.log
+        if failed:
+            print(service.log)
+        service.terminate()
+    return bool(status) or failed
 
 
 def _play(

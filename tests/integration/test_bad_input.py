@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from dataclasses import dataclass
@@ -620,6 +621,19 @@ CURSORS = {
     "other base64": "aGVsbG8=",
     "no uuid": "MjAyNi0xMS0yMlQxNzozMDowMHxo",
     "bytes": "_____w==",
+    **{
+        name: base64.urlsafe_b64encode(text.encode()).decode()
+        for name, text in {
+            "no list": '{"created": 1}',
+            "empty list": "[]",
+            "number for a time": f'["created", 1, "{UNKNOWN}"]',
+            "word for a time": f'["created", "now", "{UNKNOWN}"]',
+            "number for a uuid": '["created", "2026-01-01T00:00:00Z", 7]',
+            "too few": f'["created", "{UNKNOWN}"]',
+            "too many": f'["created", "2026-01-01T00:00:00Z", "x", "{UNKNOWN}"]',
+            "nested": "[" * 200,
+        }.items()
+    },
 }
 #: What is wrong with a query, the place that is named, and words of the message.
 QUERIES = [
@@ -635,6 +649,10 @@ QUERIES = [
         for value in ("", "0", "-1", "1001", "ten", "1.5", "1e3", "0x10", "+1", "%201", quote("１"), "9" * 5000)
     ),
     *(("GET", f"/eventmatch?cursor={value}", "/cursor", "Link") for value in ("", *CURSORS.values())),
+    *(
+        ("GET", f"/eventmatch?sort={value}", "/sort", "name, created, updated")
+        for value in ("", "uuid", "Name", "-", "--name", "name,", "name,-name", "%2bname", "name%20", "auth")
+    ),
     *(
         ("GET", f"/eventmatch?disabled={value}", "/disabled", "true or false")
         for value in ("", "1", "True", "yes", "null")

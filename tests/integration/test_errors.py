@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import socket
@@ -26,7 +27,7 @@ JSON, PROBLEM = "application/json", "application/problem+json"
 #: What stands in every error.
 OLD_KEYS = ["status", "message", "traceback", "version"]
 NEW_KEYS = ["type", "title", "detail", "errors"]
-TITLES = {
+PHRASES = {
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -106,54 +107,66 @@ def ask(method: str, path: str, user: str | None = "alice", **options: Any) -> A
 BODY: dict[str, Any] = {"data": b"{}", "headers": {"Content-Type": JSON}}
 TEXT: dict[str, Any] = {"data": b"{}", "headers": {"Content-Type": "text/plain"}}
 
-#: One request for each place where an error may come from: its status, and words of its message.
-FAMILIES: dict[str, tuple[int, str, Ask]] = {
-    "body that is no JSON": (400, "not JSON", ask("POST", "/receive", **{**BODY, "data": b"{"})),
-    "body that is no event": (400, "specversion", ask("POST", "/receive", **BODY)),
-    "body that is no subscription": (400, "name is required", ask("POST", "/eventmatch", **BODY)),
-    "query": (400, "limit", ask("GET", "/eventmatch?limit=0")),
-    "no uuid": (400, "uuid", ask("GET", "/eventmatch/x")),
-    "no user": (401, "notifications.user_header", ask("GET", "/eventmatch", None, headers={"Via": "1.1 x"})),
-    "not one's own": (403, "no such subscription", ask("GET", f"/eventmatch/{uuid4()}")),
-    "unknown path": (404, "/nothing/here", ask("GET", "/nothing/here")),
-    "nothing beneath": (404, "/receive/x", ask("POST", "/receive/x", **BODY)),
-    "query that is no UTF-8": (404, "utf8", ask("GET", "/eventmatch?name=%ff")),
-    "method of the framework's": (405, "invalid", ask("PATCH", "/eventmatch")),
-    "method of ours": (405, "PUT", ask("POST", f"/eventmatch/{uuid4()}", **BODY)),
-    "method of the root": (405, "invalid", ask("DELETE", "/")),
-    "conflict": (409, "other content", conflict),
-    "too large": (413, "receive.max_body", ask("POST", "/receive", **{**BODY, "data": b" " * 1_100_000})),
-    "media type": (415, "text/plain", ask("POST", "/receive", **TEXT)),
-    "media type of a subscription": (415, "text/plain", ask("POST", "/eventmatch", **TEXT)),
+#: One request for each place where an error may come from: its status, its kind, and words of its message.
+FAMILIES: dict[str, tuple[int, str, str, Ask]] = {
+    "body that is no JSON": (400, "invalid-body", "not JSON", ask("POST", "/receive", **{**BODY, "data": b"{"})),
+    "body that is no event": (400, "invalid-event", "specversion", ask("POST", "/receive", **BODY)),
+    "body that is no subscription": (
+        400,
+        "invalid-subscription",
+        "name is required",
+        ask("POST", "/eventmatch", **BODY),
+    ),
+    "query": (400, "invalid-parameter", "limit", ask("GET", "/eventmatch?limit=0")),
+    "no uuid": (400, "invalid-parameter", "uuid", ask("GET", "/eventmatch/x")),
+    "no user": (
+        401,
+        "no-identity",
+        "notifications.user_header",
+        ask("GET", "/eventmatch", None, headers={"Via": "1.1 x"}),
+    ),
+    "not one's own": (403, "not-yours", "no such subscription", ask("GET", f"/eventmatch/{uuid4()}")),
+    "unknown path": (404, "not-found", "/nothing/here", ask("GET", "/nothing/here")),
+    "nothing beneath": (404, "not-found", "/receive/x", ask("POST", "/receive/x", **BODY)),
+    "query that is no UTF-8": (404, "not-found", "utf8", ask("GET", "/eventmatch?name=%ff")),
+    "method of the framework's": (405, "method-not-allowed", "invalid", ask("PATCH", "/eventmatch")),
+    "method of ours": (405, "method-not-allowed", "PUT", ask("POST", f"/eventmatch/{uuid4()}", **BODY)),
+    "method of the root": (405, "method-not-allowed", "invalid", ask("DELETE", "/")),
+    "conflict": (409, "conflict", "other content", conflict),
+    "too large": (413, "too-large", "receive.max_body", ask("POST", "/receive", **{**BODY, "data": b" " * 1_100_000})),
+    "media type": (415, "unsupported-media-type", "text/plain", ask("POST", "/receive", **TEXT)),
+    "media type of a subscription": (415, "unsupported-media-type", "text/plain", ask("POST", "/eventmatch", **TEXT)),
 }
 
 
-@pytest.mark.parametrize(("status", "says", "send"), FAMILIES.values(), ids=FAMILIES)
-def test_documented_form(service: Watched, status: int, says: str, send: Ask) -> None:
+@pytest.mark.parametrize(("status", "kind", "says", "send"), FAMILIES.values(), ids=FAMILIES)
+def test_documented_form(service: Watched, status: int, kind: str, says: str, send: Ask) -> None:
     """An error has the documented four keys and those of RFC 9457 beside them, as `application/json`."""
     answer = send(service, {})
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, JSON)
     error = answer.json()
     assert list(error) == OLD_KEYS + NEW_KEYS
-    assert error["status"] == f"{status} {TITLES[status]}"
+    assert error["status"] == f"{status} {PHRASES[status]}"
     assert error["traceback"] == ""
     assert error["version"] == service.get("/").json()["version"]
     assert says in error["message"]
-    assert (error["type"], error["title"], error["detail"]) == ("about:blank", TITLES[status], error["message"])
+    assert (error["type"], error["detail"]) == (f"/errors/{kind}", error["message"])
     assert all(set(fault) == {"pointer", "message"} for fault in error["errors"])
     assert answer.content == json.dumps(error, ensure_ascii=False).encode(), "something is put around the document"
 
 
-@pytest.mark.parametrize(("status", "says", "send"), FAMILIES.values(), ids=FAMILIES)
-def test_problem_document(service: Watched, status: int, says: str, send: Ask) -> None:
+@pytest.mark.parametrize(("status", "kind", "says", "send"), FAMILIES.values(), ids=FAMILIES)
+def test_problem_document(service: Watched, status: int, kind: str, says: str, send: Ask) -> None:
     """With `Accept: application/problem+json` an error is a problem document of RFC 9457."""
     answer = send(service, {"Accept": PROBLEM})
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, PROBLEM)
     problem = answer.json()
     assert sorted(problem) == ["detail", "errors", "status", "title", "type"]
-    assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", TITLES[status], status)
+    page = service.get(problem["type"]).json()
+    assert (problem["type"], problem["status"]) == (f"/errors/{kind}", status)
+    assert {name: problem[name] for name in ("type", "title", "status")}.items() < page.items()
     assert says in problem["detail"]
 
 
@@ -184,6 +197,24 @@ def test_problem_is_asked_for_by_errors_alone(service: Watched) -> None:
     answer = service.get("/eventmatch", user="nobody", headers={"Accept": PROBLEM})
 
     assert (answer.status_code, answer.headers["Content-Type"], answer.json()) == (200, JSON, [])
+
+
+def test_pages_of_errors(plain: Watched) -> None:
+    """Each kind of error has a page, for a program as JSON and for a browser as HTML that loads and runs nothing."""
+    every = plain.get("/errors").json()
+
+    assert len({one["type"] for one in every}) == len(every) > 15
+    for one in every:
+        assert set(one) == {"type", "title", "status", "remedy"}
+        assert plain.get(one["type"]).json() == one
+        page = plain.get(one["type"], headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert page.headers["Content-Security-Policy"].startswith("default-src 'none';")
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert html.escape(one["title"]) in page.text
+        assert html.escape(one["remedy"]) in page.text
+    for path in ("/errors/x", "/errors/not-found/x", "/errors/..%2fnot-found", "/errors/%00"):
+        assert plain.get(path).status_code == 404
 
 
 def test_head_of_an_error(service: Watched) -> None:
@@ -229,7 +260,7 @@ def test_file_may_turn_tools_on(start: Start, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("accept", [JSON, PROBLEM])
 def test_early_error(service: Watched, headers: raw.Headers, accept: str) -> None:
     """An error that comes before the path is looked at has the same form, if it is one."""
-    sent = raw.head("GET", "/health/live", [*headers, ("Accept", accept), ("Connection", "close")])
+    sent = raw.head("GET", "/health/live", [("Accept", accept), *headers, ("Connection", "close")])
 
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(sent)
@@ -257,6 +288,7 @@ def test_uwsgi(tmp_path: Path) -> None:
         assert early.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert json.loads(early.partition(b"\r\n\r\n")[2])["traceback"] == ""
         assert (problem.status_code, problem.headers["Content-Type"]) == (404, PROBLEM)
+        assert problem.json()["type"] == "/errors/not-found"
         assert (framing.status, framing.json()["traceback"]) == (400, "")
         service.stop()
 
@@ -343,7 +375,7 @@ def test_own_fault(start: Start) -> None:
         error = answer.json()
         assert "Traceback" not in answer.text
         assert "broken" not in answer.text
-        assert error["title"] == "Internal Server Error"
+        assert (error["type"], error["title"]) == ("/errors/internal-error", "The service failed")
         (number,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", error["detail"])
         assert f"request.failed error={number}" in service.log
     assert service.get("/eventmatch", user="alice").json() == []
@@ -393,6 +425,7 @@ def test_database_away(own_database_server: PostgreSQL | MariaDB, tmp_path: Path
         assert all(answer.json()["status"] == "503 Service Unavailable" for answer in answers)
         assert all(answer.json()["traceback"] == "" for answer in answers)
         assert (problem.status_code, problem.json()["status"]) == (503, 503)
+        assert {answer.json()["type"] for answer in answers} == {"/errors/unavailable"}
         assert (bad.status_code, live.status_code) == (400, 200)
         service.until(lambda: service.get("/health/ready").status_code == 200, 30, "the service to recover")
         assert service.post_event(event).json()["duplicate"] is False

@@ -763,6 +763,35 @@ def test_pages(service: Watched, library: list[dict[str, Any]], limit: int) -> N
     assert all(len(page) == limit for page in found[:-1])
 
 
+def test_sort(service: Watched, user: str) -> None:
+    """`sort` names members, each with `-` where the largest comes first; pages keep to it, and to the filters."""
+    first, second, third = (made(service, user, name=name) for name in ("b", "a", "b"))
+    off = {"disabled": "2026-01-01T00:00:00Z"}
+    made(service, user, name="c", **off)
+    second = changed(service, user, second["uuid"], {"name": "a"})
+
+    found = {
+        sort: [one for page in pages(service, user, f"?sort={sort}&disabled=false&limit=1") for one in page]
+        for sort in ("name,-created", "-name", "-updated", "-created")
+    }
+
+    assert found["name,-created"] == [second, third, first]
+    assert found["-name"] == [*sorted((first, third), key=lambda one: UUID(one["uuid"]).hex), second]
+    assert found["-updated"] == [second, third, first]
+    assert found["-created"] == [third, second, first]
+
+
+def test_cursor_is_of_one_order(service: Watched, library: list[dict[str, Any]]) -> None:
+    """A cursor that was made for another order is refused: rows would be left out, or come twice."""
+    url = service.get("/eventmatch?limit=1&sort=name", user="reader").links["next"]["url"]
+    query = url.removeprefix(f"{service.url}/eventmatch")
+
+    for other in ("sort=-name", "sort=updated", "sort=name,created"):
+        answer = service.get(f"/eventmatch{query.replace('sort=name', other)}", user="reader")
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/cursor")
+    assert service.get(f"/eventmatch{query}", user="reader").status_code == 200
+
+
 def test_pages_of_rows_of_one_moment(service: Watched, user: str) -> None:
     """Rows that were made at the same time are given once each, however small the pages."""
     own = {made(service, user)["uuid"] for _ in range(5)}

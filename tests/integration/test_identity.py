@@ -116,8 +116,6 @@ def test_header_in_any_case(service: Watched) -> None:
         [(HEADER, "alice smith")],
         [(HEADER, "Zürich")],
         [(HEADER, "alice\tx")],
-        [(HEADER, "ali\x7fce")],
-        [(HEADER, "ali\x01ce")],
         [(HEADER, "x" * 256)],
         [(HEADER, "x" * 10_000)],
     ],
@@ -130,10 +128,9 @@ def test_header_that_names_not_one_user(service: Watched, headers: raw.Headers) 
 
 
 def test_folded_header(service: Watched) -> None:
-    """A header that goes on in the next line names nobody."""
-    answer = ask(service, [(HEADER, "alice\r\n mallory")])
-
-    assert answer.status in (400, 401)
+    """A header that goes on in the next line names nobody, nor does one with control characters: it is none."""
+    for value in ("alice\r\n mallory", "ali\x7fce", "ali\x01ce"):
+        assert ask(service, [(HEADER, value)]).status == 400
 
 
 def test_underscores_are_no_dashes(service: Watched) -> None:

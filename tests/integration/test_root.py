@@ -42,7 +42,8 @@ def test_root(service: Watched) -> None:
     found = answer.json()
     assert (found["name"], found["version"]) == ("pacifica-notifications", version("pacifica-notifications"))
     assert set(found["links"]) == {
-        "receive", "eventmatch", "keys", "health/live", "health/ready", "schemas/event", "schemas/eventmatch",
+        "receive", "eventmatch", "keys", "health/live", "health/ready", "schemas/event", "schemas/eventmatch", "errors",
+        "openapi.json", "docs",
     }  # fmt: skip
     for name, link in found["links"].items():
         assert link == f"{service.url}/{name}"

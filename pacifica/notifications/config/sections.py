@@ -68,6 +68,8 @@ class Notifications:
     policy_url: str | None = setting(None, optional_http_url, env="POLICY_URL")
     #: Write times in answers without ``Z``, as release 0.5.2 did (but in UTC).
     naive_times: bool = setting(False, flag)
+    #: Describe the API at ``/openapi.json``, and on a page to try it out at ``/docs``. ``false`` takes both away.
+    api_docs: bool = setting(True, flag)
 
 
 @dataclass(frozen=True, slots=True)

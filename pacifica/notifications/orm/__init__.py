@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import DatabaseError, OperationalError
 
 from . import keyring
-from .base import BaseModel
+from .base import BaseModel, plain
 from .changes import change, disable, remove, warn
 from .claimed import Claimed, ClaimedEvent, Payload, payloads
 from .claiming import (
@@ -36,6 +36,7 @@ from .eventlogmatch import DeliveryAttempt, EventLogMatch, NewDelivery
 from .eventmatch import Change, EventMatch, SubscriptionRevision
 from .gateanswer import Answer, GateAnswer, Question
 from .listing import Counted, Selection, counted, listed, reopen
+from .order import OLDEST_FIRST, Order
 from .purge import Purge, expire
 from .resealing import Resealed, in_clear, require_keys, reseal, sealed_with
 from .settling import Settlement
@@ -45,6 +46,7 @@ from .worker import Worker
 
 __all__ = [
     "DB",
+    "OLDEST_FIRST",
     "Answer",
     "BaseModel",
     "Change",
@@ -62,6 +64,7 @@ __all__ = [
     "NewEvent",
     "NotificationSystem",
     "OperationalError",
+    "Order",
     "OrmSync",
     "Page",
     "Payload",
@@ -93,6 +96,7 @@ __all__ = [
     "meanwhile",
     "now",
     "payloads",
+    "plain",
     "remove",
     "reopen",
     "repeated",

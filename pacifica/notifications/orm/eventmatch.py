@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from ..subscriptions import masked, place
 from . import keyring
 from .base import BaseModel, plain
 from .database import dialect, now, repeated, transaction
+from .order import OLDEST_FIRST, Order, behind, by
 from .statements import keys, marks, run
 
 #: The members that every answer about a subscription has, in the order in which they are given.
@@ -179,12 +180,14 @@ class EventMatch(BaseModel):
         disabled: bool | None = None,
         target_url: str | None = None,
         since: datetime | None = None,
-        after: tuple[datetime, UUID] | None = None,
+        order: Order = OLDEST_FIRST,
+        after: Sequence[Any] | None = None,
         limit: int | None = None,
     ) -> list[EventMatch]:
-        """Give a user's own, undeleted subscriptions, oldest first, narrowed by what is given.
+        """Give a user's own, undeleted subscriptions, narrowed by what is given.
 
-        ``target_url`` is a beginning, ``since`` the earliest update, ``after`` the last row of the page before.
+        ``target_url`` is a beginning, ``since`` the earliest update, ``after`` the ``position`` of the last row of the
+        page before, in the same order.
         """
         wanted = cls.select().where((cls.user == user) & cls.deleted.is_null())
         if name is not None:
@@ -196,9 +199,12 @@ class EventMatch(BaseModel):
         if since is not None:
             wanted = wanted.where(cls.updated >= since)
         if after is not None:
-            created, uuid = after
-            wanted = wanted.where((cls.created > created) | ((cls.created == created) & (cls.uuid > uuid)))
-        return list(wanted.order_by(cls.created, cls.uuid).limit(limit))
+            wanted = wanted.where(behind(cls, order, after))
+        return list(wanted.order_by(*by(cls, order)).limit(limit))
+
+    def position(self, order: Order) -> list[Any]:
+        """Say where this row stands in an order."""
+        return [*(getattr(self, name) for name, _descending in order), self.uuid]
 
     @classmethod
     def undeleted(cls) -> list[EventMatch]:

@@ -16,29 +16,19 @@ import cherrypy
 from .. import documents, errors
 from ..cloudevents import media
 from ..globals import HINT_HEADER, VERSION
+from . import conditions, problems
 
 LOG = logging.getLogger(__name__)
 
+_PROBLEM = "application/problem+json"
 #: Seconds after which a client may try again while the database is away.
 RETRY_AFTER = 5
 #: Bytes of a body that is too large which are still read, so that the client reads the answer.
 LONGEST_REST = 64 * 1024 * 1024
 
-#: The one place where an error becomes a status.
-_STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
-    errors.Conflict: HTTPStatus.CONFLICT,
-    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
-    errors.NotYours: HTTPStatus.FORBIDDEN,
-    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.NoKey: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.Refused: HTTPStatus.BAD_REQUEST,
-}
-
 
 def answering(method: Callable[..., Any]) -> Callable[..., bytes]:
-    """Turn what a handler gives into JSON, and our errors into HTTP's."""
+    """Turn what a handler gives into JSON, bytes left as they are, and our errors into HTTP's."""
 
     @wraps(method)
     def handler(*args: Any, **parameters: Any) -> bytes:
@@ -46,9 +36,22 @@ def answering(method: Callable[..., Any]) -> Callable[..., bytes]:
             value = method(*args, **parameters)
         except errors.NotificationsError as error:
             raise _http_error(error) from error
-        return b"" if value is None else encoded(value)
+        body = b"" if value is None else value if isinstance(value, bytes) else encoded(value)
+        return _once(body) if method.__name__ == "GET" else body
 
     return handler
+
+
+def _once(body: bytes) -> bytes:
+    """Give a body with its tag, or nothing and 304 to a client that has it already."""
+    response = cherrypy.response
+    tag = response.headers.setdefault("ETag", conditions.tag_of(body))
+    # It may be kept, by the client alone, and is to be asked for each time.
+    response.headers["Cache-Control"] = "private, no-cache"
+    if not conditions.is_known(tag):
+        return body
+    response.status = 304
+    return b""
 
 
 def encoded(value: Any) -> bytes:
@@ -57,9 +60,11 @@ def encoded(value: Any) -> bytes:
 
 
 def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
-    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
-    if status is None:
+    problem = problems.kind_of(error)
+    if problem is None:
         raise error
+    status = problem.status
+    cherrypy.serving.request.problem = problem
     faults = getattr(error, "faults", {})
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
     if isinstance(error, errors.Overloaded):
@@ -172,29 +177,49 @@ def _swallow(stream: Any, length: int) -> None:
 def error_page_default(status: str, message: str, traceback: str = "", version: str = "", **_: Any) -> bytes:
     """Give an error's body: the four keys that clients know and RFC 9457's members; never a traceback.
 
-    With ``Accept: application/problem+json`` it is a problem document (RFC 9457, section 3).
+    ``type`` is the path of a page about this kind of error. With ``Accept: application/problem+json`` it is a problem
+    document (RFC 9457, section 3).
     """
     # CherryPy has made HTML of it.
     message = html.unescape(message)
-    code, _space, title = str(status).partition(" ")
+    code = str(status).partition(" ")[0]
     if code == "503":
         # Here, because CherryPy takes the header off before it asks for an error's body.
         cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
     request = cherrypy.serving.request
+    problem = getattr(request, "problem", None)
+    if problem is None or int(problem.status) != int(code):
+        problem = problems.OTHERS.get(int(code))
+    faults = getattr(request, "faults", [])
+    cherrypy.response.headers["Content-Type"] = _media_type()
+    return _error_body(str(status), message, problem, faults, wants_problem())
+
+
+def _error_body(
+    status: str, message: str, problem: problems.Problem | None, faults: list[dict[str, str]], short: bool
+) -> bytes:
+    code, _space, phrase = status.partition(" ")
     found: dict[str, Any] = {
         "status": status,
         "message": message,
         "traceback": "",
         "version": VERSION,
-        "type": "about:blank",
-        "title": title,
+        "type": path_of(problem) if problem else "about:blank",
+        "title": problem.title if problem else phrase,
         "detail": message,
-        "errors": getattr(request, "faults", []),
+        "errors": faults,
     }
-    if wants_problem():
+    if short:
         found = {name: found[name] for name in ("type", "title", "detail", "errors")} | {"status": int(code)}
-    cherrypy.response.headers["Content-Type"] = _media_type()
     return json.dumps(found, ensure_ascii=False).encode()
+
+
+def early_error(status: str, message: str, accept: str) -> tuple[str, bytes]:
+    """Give the media type and body of an error that a server finds before there is a request."""
+    code, _space, phrase = status.partition(" ")
+    problem = problems.OTHERS.get(int(code))
+    short = _PROBLEM in accept.lower()
+    return _PROBLEM if short else "application/json", _error_body(status, message or phrase, problem, [], short)
 
 
 def unexpected() -> None:
@@ -209,13 +234,32 @@ def unexpected() -> None:
     response.headers["Content-Length"] = str(len(b"".join(response.body)))
 
 
+def path_of(problem: problems.Problem) -> str:
+    """Give the path of the page about a kind of error, with where clients find the application before it."""
+    return str(cherrypy.url(problem.path, relative="server"))
+
+
+def wants_page() -> bool:
+    """Tell whether a browser asks, and would show JSON as it is."""
+    return "text/html" in cherrypy.serving.request.headers.get("Accept", "").lower()
+
+
+def page(media_type: str, policy: str) -> None:
+    """Say what the body is where it is no JSON, and what a browser may do with it (a Content-Security-Policy)."""
+    headers = cherrypy.response.headers
+    cherrypy.serving.response.media_type = media_type
+    headers["Content-Security-Policy"] = policy
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+
+
 def wants_problem() -> bool:
     """Tell whether the client asked for problem documents."""
-    return "application/problem+json" in cherrypy.serving.request.headers.get("Accept", "").lower()
+    return _PROBLEM in cherrypy.serving.request.headers.get("Accept", "").lower()
 
 
 def _media_type() -> str:
-    return "application/problem+json" if wants_problem() else "application/json"
+    return _PROBLEM if wants_problem() else "application/json"
 
 
 def _finish() -> None:
@@ -225,8 +269,13 @@ def _finish() -> None:
     """
     response = cherrypy.serving.response
     failed = int(str(response.status or 200).split()[0]) >= 400
-    response.headers["Content-Type"] = _media_type() if failed else "application/json"
-    if failed and "Transfer-Encoding" in cherrypy.serving.request.headers:
+    media_type = getattr(response, "media_type", "application/json")
+    response.headers["Content-Type"] = _media_type() if failed else media_type
+    if response.status == 304:
+        # It describes what the client has (RFC 9110, section 15.4.5).
+        del response.headers["Content-Type"]
+    request = cherrypy.serving.request
+    if "Transfer-Encoding" in request.headers and (failed or request.method not in ("POST", "PUT")):
         # What was not read of a chunked body would be taken for the next request.
         response.headers["Connection"] = "close"
     if failed:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Container, Mapping
-from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 from uuid import UUID
 
 import cherrypy
@@ -19,14 +15,11 @@ from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
 from ..signing.member import OF_SERVICE, WITH_SECRET
-from . import answers, dialect
+from . import answers, conditions, dialect, listing
 from .identity import user
 from .patience import Patience
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
-#: Rows of one page at most.
-_LONGEST_PAGE = 1000
 #: Looking up a new target's name may take a second; eight may be under way.
 _RESOLVER: Patience[Verdict | None] = Patience(1.0, at_once=8)
 _IN_DOUBT = Verdict(True, "", "not resolved in time")
@@ -55,22 +48,17 @@ class EventMatch:
 
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:
-        """Give one subscription, or all of the user, oldest first."""
+        """Give one subscription, or all of the user."""
         owner = user()
-        settings = get_config()
-        with orm.session():
-            if path:
-                answers.nothing_more(query=query)
-                return _shown(_own(owner, path), settings)
-            narrowed = _narrowed(query)
-            rows = orm.EventMatch.all_of(owner, **narrowed)
-            if narrowed.get("limit") and len(rows) == narrowed["limit"]:
-                _link_next(query, rows[-1])
-            return [_shown(row, settings) for row in rows]
+        return one(owner, path, query) if path else every(owner, query)
 
     @answers.answering
     def POST(self, /, *path: str, **query: Any) -> Any:
-        """Make a subscription and give it, this once with its secrets."""
+        """Make a subscription and give it, this once with its secrets.
+
+        It sees every event that is accepted after this answer. ``Notifications-Hint`` says what may not be as you
+        expect.
+        """
         owner = user()
         if path:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
@@ -80,13 +68,18 @@ class EventMatch:
         members = _validate(sent, None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
+            _tag(row, settings)
             shown = _answered(row, settings, sent)
         _hint(shown, settings)
         return shown
 
     @answers.answering
     def PUT(self, /, *path: str, **query: Any) -> Any:
-        """Change the members that are sent and give the subscription, with its secrets if they were sent."""
+        """Change the members that are sent and give the subscription, with its secrets if they were sent.
+
+        What is left out stays as it is. ``***`` in place of a secret keeps the stored one. With ``If-Match`` no other
+        state is changed than the one that was read.
+        """
         owner = user()
         settings = get_config()
         with orm.session():
@@ -97,6 +90,8 @@ class EventMatch:
         with orm.session():
             for _ in range(_TRIES):
                 row = _own(owner, path)
+                # Whoever writes in between makes ``change`` fail, and is seen here.
+                conditions.require(_tag_of(row, settings))
                 stored = _shown(row, settings, clear=True)
                 members = _validate(sent, stored, settings)
                 changed = orm.change(row, members)
@@ -104,6 +99,7 @@ class EventMatch:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
+            _tag(changed, settings)
             shown = _answered(changed, settings, sent)
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
@@ -111,19 +107,52 @@ class EventMatch:
 
     @answers.answering
     def DELETE(self, /, *path: str, **query: Any) -> None:
-        """Delete a subscription; nothing is delivered for it afterwards."""
+        """Delete a subscription.
+
+        What is pending for it is cancelled, and nothing is delivered for it afterwards.
+        """
         owner = user()
+        settings = get_config()
         with orm.session():
             _own(owner, path)
             answers.nothing_more(query=query)
             for _ in range(_TRIES):
-                if orm.remove(_own(owner, path)):
+                row = _own(owner, path)
+                conditions.require(_tag_of(row, settings))
+                if orm.remove(row):
                     return
         raise Unavailable("the subscription is being changed by others all the time")
 
     @answers.answering
     def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
         """Name the methods, as every answer does."""
+
+
+def every(owner: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give all subscriptions of the user.
+
+    Oldest first unless ``sort`` says otherwise, narrowed by what else is given. Without ``limit`` all of them come.
+    """
+    settings = get_config()
+    narrowed = listing.narrowed(query)
+    with orm.session():
+        rows = orm.EventMatch.all_of(owner, **narrowed)
+        if narrowed.get("limit") and len(rows) == narrowed["limit"]:
+            listing.link_next(query, narrowed.get("order", orm.OLDEST_FIRST), rows[-1])
+        return [_shown(row, settings) for row in rows]
+
+
+def one(owner: str, path: tuple[str, ...], query: Mapping[str, Any]) -> dict[str, Any]:
+    """Give one subscription of the user.
+
+    One of somebody else, one that was deleted and one that never was are answered alike.
+    """
+    settings = get_config()
+    with orm.session():
+        row = _own(owner, path)
+        answers.nothing_more(query=query)
+        _tag(row, settings)
+        return _shown(row, settings)
 
 
 def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
@@ -142,6 +171,15 @@ def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
 
 def _shown(row: orm.EventMatch, settings: Settings, clear: bool = False) -> dict[str, Any]:
     return row.to_hash(clear or settings.auth.show == "owner", settings.notifications.naive_times)
+
+
+def _tag_of(row: orm.EventMatch, settings: Settings) -> str:
+    return conditions.tag_of(answers.encoded(_shown(row, settings)), row.revision)
+
+
+def _tag(row: orm.EventMatch, settings: Settings) -> None:
+    """Name the state that an answer is about; the same tag whether or not this answer shows secrets."""
+    cherrypy.response.headers["ETag"] = _tag_of(row, settings)
 
 
 def _answered(row: orm.EventMatch, settings: Settings, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,62 +211,6 @@ def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -
     if "jsonpath" in members:
         dialect.settle(members["jsonpath"])
     return members
-
-
-def _narrowed(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the list's query parameters; raises ``InvalidQuery`` that names every bad one."""
-    faults: dict[str, str] = {}
-    found: dict[str, Any] = {}
-    for name, value in query.items():
-        if name not in _PARAMETERS:
-            faults[f"/{documents.escape(name)}"] = f"is no query parameter; known are {', '.join(_PARAMETERS)}"
-            continue
-        try:
-            if not isinstance(value, str):
-                raise ValueError("must be given once")
-            key, read = _read_parameter(name, value)
-            found[key] = read
-        except ValueError as error:
-            faults[f"/{name}"] = str(error)
-    if faults:
-        raise InvalidQuery(faults)
-    return found
-
-
-def _read_parameter(name: str, value: str) -> tuple[str, Any]:
-    if name == "disabled":
-        if value not in ("true", "false"):
-            raise ValueError("must be true or false")
-        return name, value == "true"
-    if name == "since":
-        moment = documents.rfc3339(value)
-        if moment is None:
-            raise ValueError("must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z")
-        return name, moment
-    if name == "limit":
-        if not re.fullmatch(r"[0-9]{1,4}", value) or not 1 <= int(value) <= _LONGEST_PAGE:
-            raise ValueError(f"must be a whole number from 1 to {_LONGEST_PAGE}")
-        return name, int(value)
-    if name == "cursor":
-        return "after", _position(value)
-    if "\0" in value:
-        raise ValueError("must not hold the character U+0000")
-    return name, value
-
-
-def _position(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        created, uuid = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split("|")
-        return datetime.fromisoformat(created), UUID(uuid)
-    except (ValueError, binascii.Error):
-        raise ValueError("must be the cursor of a Link header of an earlier answer") from None
-
-
-def _link_next(query: Mapping[str, str], last: orm.EventMatch) -> None:
-    """Say where the next page is (RFC 8288)."""
-    cursor = base64.urlsafe_b64encode(f"{last.created.isoformat()}|{last.uuid}".encode()).decode()
-    parameters = urlencode({**query, "cursor": cursor})
-    cherrypy.response.headers["Link"] = f'<{cherrypy.url("/eventmatch")}?{parameters}>; rel="next"'
 
 
 def _forbidden(

@@ -48,7 +48,12 @@ class ReceiveEvent:
 
     @answers.answering
     def POST(self, /, *path: str, **query: Any) -> Any:
-        """Store an event, or a batch; give its uuid and whether it was there already, of a batch a list of these."""
+        """Store an event, or a batch; give its uuid and whether it was there already, of a batch a list of these.
+
+        An event comes in structured mode, or in binary mode: its attributes in headers that begin with ``ce-``, its
+        data as the body, of any media type. 200 comes after the commit. The same event again is answered as before and
+        not delivered again, so that sending anew after a 503 or a broken connection is safe.
+        """
         environ = cherrypy.serving.request.wsgi_environ
         tried = environ.get(TRIED)
         if tried is not None:
@@ -65,7 +70,7 @@ class ReceiveEvent:
 
     @answers.answering
     def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
-        """Name the methods, and answer a sender who asks whether it may send (HTTP webhooks 1.0.2, section 4)."""
+        """Answer a sender who asks whether it may send (HTTP webhooks 1.0.2, section 4), and name the methods."""
         answers.allow("OPTIONS, POST")
         settings = get_config().receive
         asking = cherrypy.serving.request.wsgi_environ.get("HTTP_WEBHOOK_REQUEST_ORIGIN", "").strip().lower()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cherrypy
 from cheroot.server import HeaderReader, comma_separated_headers  # type: ignore[attr-defined] # of its stub
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
-from .answers import LONGEST_REST
+from . import framing
+from .answers import LONGEST_REST, early_error
 from .listener import Listener
 
 #: Connections that may wait to be taken; one more waits a second or several until its client knocks again.
@@ -30,7 +32,13 @@ class _HeaderReader(HeaderReader):
     def __call__(self, rfile: Any, hdict: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
         """Read all headers into ``hdict``; raises ``ValueError`` for what is no header."""
         found: dict[bytes, bytes] = {} if hdict is None else hdict
-        found.update(super().__call__(rfile, _Headers()))
+        read = _Headers()
+        try:
+            super().__call__(framing.HeaderLines(rfile), read)
+        finally:
+            # What came before the fault says in which form the client wants to hear of it.
+            found.update(read)
+        framing.check(found)
         return found
 
     def _allow_header(self, key_name: bytes) -> bool:
@@ -41,6 +49,17 @@ class _Request(CPWSGIHTTPRequest):
     """A request whose unread rest is read in pieces, or not at all."""
 
     header_reader = _HeaderReader()
+
+    def simple_response(self, status: str, msg: str = "") -> None:
+        """Refuse what the application does not see, in the form of its errors; then the connection ends."""
+        self.close_connection = True
+        media_type, body = early_error(str(status), msg, self.inheaders.get(b"Accept", b"").decode("latin-1"))
+        lines = [f"{self.server.protocol} {status}", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
+        try:
+            self.conn.wfile.write("\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body)
+        except OSError:
+            # The client is gone.
+            return
 
     def send_headers(self) -> None:
         """Send them; the connection ends where the answer says so, or where too much is left to read."""
@@ -53,12 +72,24 @@ class _Request(CPWSGIHTTPRequest):
         super().send_headers()
 
 
+def _strict(gateway: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let what hands requests to the application read chunks strictly."""
+
+    def hand_over(request: Any) -> Any:
+        if request.chunked_read:
+            request.rfile.rfile = framing.Chunks(request.rfile.rfile)
+        return gateway(request)
+
+    return hand_over
+
+
 class Server(CPWSGIServer):
     """The server that ``cherrypy.server`` starts; make it after the configuration was read."""
 
     def __init__(self) -> None:
         super().__init__(cherrypy.server)
         self.ConnectionClass.RequestHandlerClass = _Request
+        self.gateway = _strict(self.gateway)  # type: ignore[has-type] # of its stub
         self.request_queue_size = max(int(cherrypy.server.socket_queue_size), BACKLOG)
 
     def prepare(self) -> None:

@@ -94,6 +94,8 @@ class Dialect:
     times_are_texts = False
     #: Whether looking before claiming is cheaper than claiming nothing.
     look_first = False
+    #: The collation, as it is written, that compares texts by their code points; none where all texts are compared so.
+    by_code_point = ""
     #: Which rights a change of tables needs.
     rights = "the user of database.peewee_url must be allowed to change tables"
     #: Gives the names of triggers, and their tables.

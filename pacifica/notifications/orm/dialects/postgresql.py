@@ -56,6 +56,7 @@ class Postgresql(Dialect):
     )
     in_vain = _IN_VAIN
     at_once = True
+    by_code_point = '"C"'
     #: For the transaction alone, also where the two statements are all of it. A table that has just been filled has no
     #: statistics: a batch of 200 deliveries took ten times as long, read from front to end for each of its targets.
     by_index = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
