@@ -31,6 +31,7 @@ _KINDS = {
     "bool": "true or false",
     "int": "whole number",
     "float": "number",
+    "Secret": "text, a secret",
     "tuple[float, ...]": "numbers separated by commas",
     "tuple[str, ...]": "words separated by commas",
     "tuple[Key, ...]": "keys separated by commas",

@@ -6,13 +6,15 @@ from importlib.util import find_spec
 
 from ..errors import MissingDriver
 from .reading import environment_name, load
-from .sections import Database, Delivery, Receive, Secrets, Settings, declared
-from .values import mask_url
+from .sections import Auth, Database, Delivery, Receive, Secrets, Settings, declared
+from .values import Secret, mask_url
 
 __all__ = [
+    "Auth",
     "Database",
     "Delivery",
     "Receive",
+    "Secret",
     "Secrets",
     "Settings",
     "declared",

@@ -12,6 +12,7 @@ from ..sealing import Key
 from .values import (
     LONGEST,
     Parser,
+    Secret,
     broker_url,
     choice,
     database_url,
@@ -24,6 +25,7 @@ from .values import (
     ranges,
     sealing_keys,
     seconds_list,
+    secret,
     words,
 )
 
@@ -219,10 +221,17 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Section ``auth``: who sees what."""
+    """Section ``auth``: who is believed to be whom, and who sees what."""
 
     #: Who sees the secrets of a subscription's ``auth`` after the request that set them: ``never`` or ``owner``.
     show: str = setting("never", choice("never", "owner"))
+    #: Addresses and ranges of the proxies whose user header the embedded server believes, separated by commas; what
+    #: counts is who is at the other end of the connection. Under uWSGI this says nothing: there the header is believed
+    #: from a unix socket, or with ``proxy_secret``.
+    trusted_proxies: tuple[str, ...] = setting(("127.0.0.0/8", "::1"), ranges)
+    #: Secret that the proxy must send in the header ``Notifications-Proxy-Secret`` for its user header to be believed:
+    #: 32 or more visible ASCII characters, random. Not set: none is asked for.
+    proxy_secret: Secret = setting(Secret(), secret)  # noqa: RUF009 - it is frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +16,24 @@ Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):(?:(?!://).)*@")
 _PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(passw(?:or)?d)=[^&]*", re.IGNORECASE)
+#: Characters of a secret at least, and how many of them are not the same; words that are repeated have fewer.
+_LEAST, _DIFFERENT = 32, 8
+_VISIBLE = re.compile(rf"[!-~]{{{_LEAST},1024}}")
 #: Seconds of some thirty years: a time in the database can be that far away.
 LONGEST = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret text, or the empty one; written anywhere by accident it shows nothing."""
+
+    text: str = field(default="", repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return names.MASK if self.text else ""
 
 
 def filled(text: str) -> str:
@@ -29,6 +46,15 @@ def filled(text: str) -> str:
 def optional(text: str) -> str:
     """Take any text."""
     return text
+
+
+def secret(text: str) -> Secret:
+    """Read what can stand in a header and is not guessed, or the empty text; what is wrong is said without it."""
+    if text and not (_VISIBLE.fullmatch(text) and len(set(text)) >= _DIFFERENT):
+        raise ValueError(
+            f"must be random: {_LEAST} or more visible ASCII characters, as `openssl rand -hex 32` prints them"
+        )
+    return Secret(text)
 
 
 def flag(text: str) -> bool:
