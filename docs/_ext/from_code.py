@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from pacifica.notifications import __main__ as service
-from pacifica.notifications import config
+from pacifica.notifications import access, config
 from pacifica.notifications.commands.parser import make_parser
 from pacifica.notifications.commands.settings import shown
 from pacifica.notifications.config import sections
 
 _WIDTH = 96
 _SETTINGS = re.compile(r"^<!-- settings -->$", re.MULTILINE)
+_ROLES = re.compile(r"^<!-- roles -->$", re.MULTILINE)
 _HELP = re.compile(r"^<!-- help ([a-z-]+(?: [a-z-]+)*) -->$", re.MULTILINE)
 _KINDS = {
     "str": "text",
@@ -34,6 +35,7 @@ _KINDS = {
     "Secret": "text, a secret",
     "tuple[float, ...]": "numbers separated by commas",
     "tuple[str, ...]": "words separated by commas",
+    "tuple[tuple[str, str], ...]": "pairs separated by commas",
     "tuple[Key, ...]": "keys separated by commas",
 }
 
@@ -47,7 +49,7 @@ def setup(app: Any) -> dict[str, bool]:
 def _on_read(app: Any, page: str, source: list[str]) -> None:
     filled = fill(source[0])
     if filled != source[0]:
-        for module in (config, service, inspect.getmodule(make_parser)):
+        for module in (access, config, service, inspect.getmodule(make_parser)):
             app.env.note_dependency(inspect.getfile(module))
         source[0] = filled
 
@@ -55,7 +57,18 @@ def _on_read(app: Any, page: str, source: list[str]) -> None:
 def fill(page: str) -> str:
     """Give a page's text with what is made from the code in its place."""
     page = _SETTINGS.sub(lambda _: settings(), page)
+    page = _ROLES.sub(lambda _: roles(), page)
     return _HELP.sub(lambda found: help_of(found[1]), page)
+
+
+def roles() -> str:
+    """Tell how far each role reaches, one row for each request."""
+    names = {access.Reach.NONE: "403", access.Reach.OWN: "own", access.Reach.ALL: "all"}
+    lines = [f"| request | {' | '.join(f'`{role}`' for role in access.Role)} |", f"|---|{'---|' * len(access.Role)}"]
+    for method, place in access.TABLE:
+        cells = [names[access.reach(method, place, role)] for role in access.Role]
+        lines.append(f"| `{method} {place}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def settings() -> str:

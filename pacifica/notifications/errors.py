@@ -62,6 +62,14 @@ class NoIdentity(NotificationsError):
     """Nobody is named in the request, or the name can't be believed."""
 
 
+class BadToken(NoIdentity):
+    """The request brings a token, which is unknown or has expired."""
+
+
+class NotAllowed(NotificationsError):
+    """The caller is known, and may not do this."""
+
+
 class NotYours(NotificationsError):
     """There is no such thing among the caller's own."""
 

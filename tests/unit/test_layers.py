@@ -21,7 +21,7 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
-    {"sealing"},
+    {"sealing", "access", "tokens"},
     {"config", "retry", "documents"},
     {"plain", "cloudevents"},
     {"events", "jsonpath", "members"},
@@ -48,6 +48,8 @@ SIDEWAYS = {("__main__", "commands")}
 #: These know no settings, clock, database or network.
 PURE = {
     "sealing",
+    "access",
+    "tokens",
     "retry",
     "documents",
     "plain",

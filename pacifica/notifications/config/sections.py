@@ -23,6 +23,7 @@ from .values import (
     optional,
     optional_http_url,
     ranges,
+    role_names,
     sealing_keys,
     seconds_list,
     secret,
@@ -107,6 +108,9 @@ class Receive:
     queue: int = setting(1000, number(int, 1, 1000000))
     #: Events that one batch may have; a larger one is answered 413. Together they may have ``max_body`` bytes.
     max_batch: int = setting(100, number(int, 1, 1000))
+    #: Who is asked for an identity before events are taken: ``none`` (nobody: who can reach the service may send)
+    #: or ``any`` (everybody; the role must be ``producer`` or ``admin``).
+    auth: str = setting("none", choice("none", "any"))
     #: Senders that ``OPTIONS /receive`` says may send: the names in their ``WebHook-Request-Origin``, separated by
     #: commas. ``*``: any. Empty: none is told so, and events are taken from whoever sends them all the same.
     webhook_origins: tuple[str, ...] = setting(("*",), words)
@@ -232,6 +236,16 @@ class Auth:
     #: Secret that the proxy must send in the header ``Notifications-Proxy-Secret`` for its user header to be believed:
     #: 32 or more visible ASCII characters, random. Not set: none is asked for.
     proxy_secret: Secret = setting(Secret(), secret)  # noqa: RUF009 - it is frozen
+    #: Users that may send events beside what every user may, separated by commas; ``*``: all. It matters with
+    #: ``receive.auth = any``. A token has its own role instead.
+    producers: tuple[str, ...] = setting((), words)
+    #: Users that may read everybody's subscriptions.
+    managers: tuple[str, ...] = setting((), words)
+    #: Users that may read and change everybody's subscriptions, and send events.
+    admins: tuple[str, ...] = setting((), words)
+    #: Further names of roles, for tokens and logins, each as ``NAME=ROLE`` with one of ``producer``, ``user``,
+    #: ``manager`` and ``admin``, separated by commas: ``operators=admin, staff=user``.
+    roles: tuple[tuple[str, str], ...] = setting((), role_names)
 
 
 @dataclass(frozen=True, slots=True)

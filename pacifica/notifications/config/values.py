@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import globals as names
+from ..access import Role
 from ..sealing import Key, read_keys
 
 Parser = Callable[[str], Any]
@@ -105,6 +106,17 @@ def seconds_list(text: str) -> tuple[float, ...]:
 def words(text: str) -> tuple[str, ...]:
     """Read words, separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def role_names(text: str) -> tuple[tuple[str, str], ...]:
+    """Read ``NAME=ROLE``, separated by commas."""
+    found = []
+    for part in words(text):
+        name, mark, role = (piece.strip() for piece in part.rpartition("="))
+        if not (name and mark) or role not in set(Role) or name in set(Role):
+            raise ValueError(f"{part!r} must be NAME=ROLE, with a new name and one of the roles {', '.join(Role)}")
+        found.append((name, role))
+    return tuple(found)
 
 
 def sealing_keys(text: str) -> tuple[Key, ...]:

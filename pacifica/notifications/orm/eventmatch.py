@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import peewee
 
+from ..access import EVERYBODY, Owner
 from ..errors import BrokenSeal
 from ..globals import MASK
 from ..members import VERSION
@@ -156,14 +157,20 @@ class EventMatch(BaseModel):
         return row
 
     @classmethod
-    def of(cls, user: str, uuid: UUID) -> EventMatch | None:
-        """Give a user's own, undeleted subscription."""
-        return cls.get_or_none((cls.uuid == uuid) & (cls.user == user) & cls.deleted.is_null())
+    def of(cls, owner: Owner, uuid: UUID) -> EventMatch | None:
+        """Give an owner's undeleted subscription."""
+        return cls.get_or_none((cls.uuid == uuid) & cls._owned(owner))
+
+    @classmethod
+    def _owned(cls, owner: Owner) -> peewee.Expression:
+        """Give the condition that a subscription is an owner's, and undeleted."""
+        there = cls.deleted.is_null()
+        return there if owner is EVERYBODY else (cls.user == owner) & there
 
     @classmethod
     def all_of(
         cls,
-        user: str,
+        owner: Owner,
         name: str | None = None,
         disabled: bool | None = None,
         target_url: str | None = None,
@@ -171,11 +178,11 @@ class EventMatch(BaseModel):
         after: tuple[datetime, UUID] | None = None,
         limit: int | None = None,
     ) -> list[EventMatch]:
-        """Give a user's own, undeleted subscriptions, oldest first, narrowed by what is given.
+        """Give an owner's undeleted subscriptions, oldest first, narrowed by what is given.
 
         ``target_url`` is a beginning, ``since`` the earliest update, ``after`` the last row of the page before.
         """
-        wanted = cls.select().where((cls.user == user) & cls.deleted.is_null())
+        wanted = cls.select().where(cls._owned(owner))
         if name is not None:
             wanted = wanted.where(cls.name == name)
         if disabled is not None:

@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.NotYours: HTTPStatus.FORBIDDEN,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.NoKey: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -62,6 +63,10 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
         raise error
     faults = getattr(error, "faults", {})
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
+    if isinstance(error, errors.NoIdentity):
+        # RFC 6750, section 3: an error code only where a token was sent.
+        invalid = ', error="invalid_token"' if isinstance(error, errors.BadToken) else ""
+        cherrypy.response.headers["WWW-Authenticate"] = f'Bearer realm="pacifica-notifications"{invalid}'
     if isinstance(error, errors.Overloaded):
         # Logged where it is counted: one line for each of very many would make it worse.
         return cherrypy.HTTPError(int(status), "Too many events are waiting; send the same request again later.")

@@ -15,15 +15,18 @@ from uuid import UUID
 import cherrypy
 
 from .. import documents, orm, routing, subscriptions, waking
+from ..access import Owner
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
 from . import answers, dialect
-from .identity import user
+from .identity import permit
 from .patience import Patience
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PARAMETERS = ("name", "disabled", "target_url", "since", "limit", "cursor")
+#: All subscriptions, and one of them, as ``access.TABLE`` has the places.
+_ALL, _ONE = "/eventmatch", "/eventmatch/UUID"
 #: Rows of one page at most.
 _LONGEST_PAGE = 1000
 #: Looking up a new target's name may take a second; eight may be under way.
@@ -39,7 +42,7 @@ def _allow() -> None:
 
 
 class EventMatch:
-    """Subscriptions by REST; every row that is touched is the asking user's own."""
+    """Subscriptions by REST; every row that is touched is the caller's own, unless its role reaches farther."""
 
     exposed = True
     _cp_config: ClassVar[dict[str, Any]] = answers.CONFIG | {"hooks.before_handler": _allow}
@@ -50,22 +53,22 @@ class EventMatch:
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:
         """Give one subscription, or all of the user, oldest first."""
-        owner = user()
+        asking = permit("GET", _ONE if path else _ALL)
         settings = get_config()
         with orm.session():
             if path:
                 answers.nothing_more(query=query)
-                return _shown(_own(owner, path), settings)
+                return _shown(_own(asking.owner, path), settings, asking.name)
             narrowed = _narrowed(query)
-            rows = orm.EventMatch.all_of(owner, **narrowed)
+            rows = orm.EventMatch.all_of(asking.owner, **narrowed)
             if narrowed.get("limit") and len(rows) == narrowed["limit"]:
                 _link_next(query, rows[-1])
-            return [_shown(row, settings) for row in rows]
+            return [_shown(row, settings, asking.name) for row in rows]
 
     @answers.answering
     def POST(self, /, *path: str, **query: Any) -> Any:
         """Make a subscription and give it, this once with its secrets."""
-        owner = user()
+        owner = permit("POST", _ALL).name
         if path:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
         answers.nothing_more(query=query)
@@ -73,31 +76,31 @@ class EventMatch:
         members = _validate(_sent(settings), None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
-            shown = _shown(row, settings, clear="auth" in members)
+            shown = _shown(row, settings, owner, clear="auth" in members)
         _hint(shown, settings)
         return shown
 
     @answers.answering
     def PUT(self, /, *path: str, **query: Any) -> Any:
         """Change the members that are sent and give the subscription, with its secrets if they were sent."""
-        owner = user()
+        asking = permit("PUT", _ONE)
         settings = get_config()
         with orm.session():
-            _own(owner, path)
+            _own(asking.owner, path)
         answers.nothing_more(query=query)
         # Read with no connection in hand: a client may be slow.
         sent = _sent(settings)
         with orm.session():
             for _ in range(_TRIES):
-                row = _own(owner, path)
-                stored = _shown(row, settings, clear=True)
+                row = _own(asking.owner, path)
+                stored = _shown(row, settings, asking.name, clear=True)
                 members = _validate(sent, stored, settings)
                 changed = orm.change(row, members)
                 if changed is not None:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
-            shown = _shown(changed, settings, clear=subscriptions.brings_secrets(sent))
+            shown = _shown(changed, settings, asking.name, clear=subscriptions.brings_secrets(sent))
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
         return shown
@@ -105,7 +108,7 @@ class EventMatch:
     @answers.answering
     def DELETE(self, /, *path: str, **query: Any) -> None:
         """Delete a subscription; nothing is delivered for it afterwards."""
-        owner = user()
+        owner = permit("DELETE", _ONE).owner
         with orm.session():
             _own(owner, path)
             answers.nothing_more(query=query)
@@ -119,8 +122,8 @@ class EventMatch:
         """Name the methods, as every answer does."""
 
 
-def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
-    """Find the user's own subscription; a foreign, an unknown and a deleted one are told apart by nobody."""
+def _own(owner: Owner, path: tuple[str, ...]) -> orm.EventMatch:
+    """Find a subscription of the owner; a foreign, an unknown and a deleted one are told apart by nobody."""
     if not path:
         raise cherrypy.HTTPError(405, "name the subscription: /eventmatch/UUID")
     if len(path) > 1:
@@ -133,8 +136,9 @@ def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
     return row
 
 
-def _shown(row: orm.EventMatch, settings: Settings, clear: bool = False) -> dict[str, Any]:
-    return row.to_hash(clear or settings.auth.show == "owner", settings.notifications.naive_times)
+def _shown(row: orm.EventMatch, settings: Settings, asking: str, clear: bool = False) -> dict[str, Any]:
+    to_owner = settings.auth.show == "owner" and row.user == asking
+    return row.to_hash(clear or to_owner, settings.notifications.naive_times)
 
 
 def _sent(settings: Settings) -> Any:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..config import Auth
 from ..errors import NoIdentity
@@ -56,6 +57,18 @@ def is_local(environ: Mapping[str, Any]) -> bool:
         return False
     peer = _peer(environ)
     return peer is not None and peer.is_loopback
+
+
+def is_foreign(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a browser sent the request for a page of another site.
+
+    It says so in ``Sec-Fetch-Site`` (Fetch Metadata), an older one, or one without TLS, in ``Origin`` (RFC 6454).
+    """
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return bool(site not in ("same-origin", "none"))
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower()
 
 
 def _peer(environ: Mapping[str, Any]) -> _Address | None:
