@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from socket import AF_INET
 from uuid import uuid4
 
@@ -300,3 +301,18 @@ def test_uwsgi_without_a_secret_believes_nobody_on_a_port(tmp_path_factory: pyte
 
     assert "auth.proxy_secret" in unnamed(by_port)
     assert (by_socket.status, by_socket.json()) == (200, [])
+
+
+def test_who_takes_events_from_everybody_is_told(tmp_path: Path, service: Watched, renamed: Watched) -> None:
+    """At start it is warned where events are taken from everybody beyond the loopback, and nowhere else."""
+    mark = "receive=anybody: whoever reaches "
+    if Uwsgi.available():
+        missing(str(Uwsgi.available()))
+    with Uwsgi(tmp_path / "open", host="") as wide, Uwsgi(tmp_path / "own") as narrow:
+        logs = wide.log, narrow.log
+        wide.stop()
+        narrow.stop()
+
+    assert f"{mark}0.0.0.0 may send events; set receive.auth = any" in service.log
+    assert f"{mark}0.0.0.0 may" in logs[0]
+    assert mark not in renamed.log + logs[1]
