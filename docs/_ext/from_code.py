@@ -84,7 +84,7 @@ def settings() -> str:
         default = shown(spec.default) if spec.default is not None else ""
         default = f"default `{default}`" if default else "no default"
         facts = f"{_KINDS[str(spec.type)]}; {default}; environment `{config.environment_name(name, spec)}`"
-        lines += [f"`{key}`", f": {comments[kind.__name__, key]}", "", f"  *{facts[0].upper()}{facts[1:]}*", ""]
+        lines += [f"`{key}`", f": {comments[kind.__name__, spec.name]}", "", f"  *{facts[0].upper()}{facts[1:]}*", ""]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 
 from . import globals as names
-from . import orm, waking
+from . import login, orm, waking
 from .config import Settings, get_config, mask_url, use
 from .errors import ConfigError
 from .rest import Door, Log, Request, Root
@@ -34,6 +34,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
     """
     use(settings)
     waking.require_broker(settings)
+    login.use(settings)
     orm.initialize(settings)
     if patient:
         orm.wait_until_up(settings)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from ..errors import MissingDriver
 from .reading import environment_name, load
 from .sections import Auth, Database, Delivery, Receive, Secrets, Settings, declared
-from .values import Secret, mask_url
+from .values import Secret, mask_url, secret
 
 __all__ = [
     "Auth",
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "mask_url",
     "require_driver",
+    "secret",
     "use",
 ]
 

@@ -246,6 +246,29 @@ class Auth:
     #: Further names of roles, for tokens and logins, each as ``NAME=ROLE`` with one of ``producer``, ``user``,
     #: ``manager`` and ``admin``, separated by commas: ``operators=admin, staff=user``.
     roles: tuple[tuple[str, str], ...] = setting((), role_names)
+    #: Who says who may log in at ``/auth/login``: ``none`` (nobody can), ``htpasswd`` (``htpasswd_file``), or the name
+    #: of an entry point of a package of yours.
+    login: str = setting("none", filled)
+    #: Module of a login of your own, with ``class``, instead of ``login``.
+    module: str = setting("", optional)
+    #: Class in that module: a subclass of ``pacifica.notifications.login.Login``.
+    class_: str = setting("", optional)
+    #: File with users and passwords, made by ``htpasswd -B``.
+    htpasswd_file: str = setting("", optional)
+    #: How tokens of logins are signed: ``HS256``, ``HS384`` or ``HS512``; those that are signed otherwise are refused.
+    jwt_algorithm: str = setting("HS256", choice("HS256", "HS384", "HS512"))
+    #: Key of these tokens, the same in every process: as many random characters as the algorithm needs (32, 48, 64).
+    #: Better in ``jwt_key_file``.
+    jwt_key: Secret = setting(Secret(), secret)  # noqa: RUF009 - it is frozen
+    #: File with that key instead.
+    jwt_key_file: str = setting("", optional)
+    #: Seconds for which a token of a login is of use.
+    jwt_lifetime: float = setting(28800.0, number(float, 60, LONGEST))
+    #: Logins of one user that may fail within ``login_window``, in each process; one more is answered 429. From one
+    #: address ten times as many may.
+    login_failures: int = setting(10, number(int, 1, 1000))
+    #: Seconds for which a login that failed counts.
+    login_window: float = setting(300.0, number(float, 1, LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +350,8 @@ def declared() -> Iterator[tuple[str, type, dataclasses.Field[Any]]]:
     for section, kind in sections().items():
         name = "DEFAULT" if section == "default" else section
         for spec in dataclasses.fields(kind):
-            yield f"{name}.{spec.name}", kind, spec
+            # The name of a setting may be a word of Python's, as `class` is.
+            yield f"{name}.{spec.name.removesuffix('_')}", kind, spec
 
 
 def sections() -> dict[str, Any]:

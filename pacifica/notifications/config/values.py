@@ -19,6 +19,8 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):(?:(?!://).)*@")
 _PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(passw(?:or)?d)=[^&]*", re.IGNORECASE)
 #: Characters of a secret at least, and how many of them are not the same; words that are repeated have fewer.
 _LEAST, _DIFFERENT = 32, 8
+#: What stands in place of one in examples.
+_EXAMPLE = re.compile("change.?me|example|secret|passw|your.?key|0123456789|abcdefgh", re.IGNORECASE)
 _VISIBLE = re.compile(rf"[!-~]{{{_LEAST},1024}}")
 #: Seconds of some thirty years: a time in the database can be that far away.
 LONGEST = 1e9
@@ -51,7 +53,7 @@ def optional(text: str) -> str:
 
 def secret(text: str) -> Secret:
     """Read what can stand in a header and is not guessed, or the empty text; what is wrong is said without it."""
-    if text and not (_VISIBLE.fullmatch(text) and len(set(text)) >= _DIFFERENT):
+    if text and (not _VISIBLE.fullmatch(text) or len(set(text)) < _DIFFERENT or _EXAMPLE.search(text)):
         raise ValueError(
             f"must be random: {_LEAST} or more visible ASCII characters, as `openssl rand -hex 32` prints them"
         )

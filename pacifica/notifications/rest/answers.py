@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
@@ -30,6 +31,7 @@ _STATUS: dict[type[errors.NotificationsError], HTTPStatus] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NoIdentity: HTTPStatus.UNAUTHORIZED,
+    errors.TooOften: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAllowed: HTTPStatus.FORBIDDEN,
     errors.NotYours: HTTPStatus.FORBIDDEN,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -63,6 +65,8 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
         raise error
     faults = getattr(error, "faults", {})
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
+    if isinstance(error, errors.TooOften):
+        cherrypy.serving.request.retry_after = math.ceil(error.seconds)
     if isinstance(error, errors.NoIdentity):
         # RFC 6750, section 3: an error code only where a token was sent.
         invalid = ', error="invalid_token"' if isinstance(error, errors.BadToken) else ""
@@ -182,10 +186,10 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
     # CherryPy has made HTML of it.
     message = html.unescape(message)
     code, _space, title = str(status).partition(" ")
-    if code == "503":
-        # Here, because CherryPy takes the header off before it asks for an error's body.
-        cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
     request = cherrypy.serving.request
+    if code in ("429", "503"):
+        # Here, because CherryPy takes the header off before it asks for an error's body.
+        cherrypy.response.headers["Retry-After"] = str(getattr(request, "retry_after", RETRY_AFTER))
     found: dict[str, Any] = {
         "status": status,
         "message": message,

@@ -7,8 +7,8 @@ from typing import Any
 
 import cherrypy
 
-from .. import orm, tokens
-from ..access import Caller, Permit, Role, roles_of
+from .. import login, orm, tokens
+from ..access import Caller, Permit, roles_of
 from ..config import Auth, Settings, get_config
 from ..errors import BadToken, NoIdentity, NotAllowed
 from ..subscriptions import USER
@@ -67,13 +67,7 @@ def _user(environ: Mapping[str, Any], name: str, auth: Auth) -> Caller:
     """Give a user whose browser may have sent the request without being asked, as it does for a login of the proxy."""
     if environ["REQUEST_METHOD"] not in _READS and is_foreign(environ):
         raise NotAllowed("the request was made by a page of another site (Sec-Fetch-Site, Origin)")
-    return Caller(name, user_roles(name, auth))
-
-
-def user_roles(name: str, auth: Auth) -> frozenset[Role]:
-    """Give the roles of a user that no token speaks for."""
-    listed = {Role.PRODUCER: auth.producers, Role.MANAGER: auth.managers, Role.ADMIN: auth.admins}
-    return frozenset({Role.USER, *(role for role, users in listed.items() if name in users or "*" in users)})
+    return Caller(name, login.listed_roles(name, auth))
 
 
 def _bearer(authorization: str, auth: Auth) -> Caller:
@@ -83,7 +77,11 @@ def _bearer(authorization: str, auth: Auth) -> Caller:
         raise NoIdentity("the header Authorization has another scheme than Bearer; send Authorization: Bearer TOKEN")
     text = text.strip()
     if not tokens.is_token(text):
-        raise BadToken("the token is none that this service gave")
+        signer = login.in_use().signer
+        if signer is None:
+            raise BadToken("the token is none that this service gave")
+        name, roles = signer.read(text)
+        return Caller(name, roles_of(roles, dict(auth.roles)))
     with orm.session():
         found = orm.Token.known(text)
     if found is None:

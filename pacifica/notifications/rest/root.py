@@ -12,6 +12,7 @@ from ..errors import Unavailable
 from ..globals import VERSION
 from . import answers
 from .eventmatch import EventMatch
+from .login import Auth
 from .patience import Patience
 from .receive import ReceiveEvent
 
@@ -107,6 +108,7 @@ class Root:
     eventmatch = EventMatch()
     receive = ReceiveEvent()
     health = Health()
+    auth = Auth()
     schemas = Schemas()
     #: CherryPy would put an icon of its own here.
     favicon_ico = None
