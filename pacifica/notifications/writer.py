@@ -47,6 +47,8 @@ class Writer:
         self.settings = settings
         self.process = os.getpid()
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        # How many events wait in it; counted by one thread at a time, or several would pass the bound together.
+        self._joining, self._events = threading.Lock(), 0
         self._next: _Waiting | None = None
         # When the transaction that is under way began.
         self._since: float | None = None
@@ -65,9 +67,11 @@ class Writer:
         once where too much waits already; ``Unavailable`` when the database does not answer, or not in time: then they
         may be stored or not, and storing them again is safe. Whatever else is wrong with them is raised for them alone.
         """
-        self._refuse_if_overloaded()
         waiting = _Waiting(events, size)
-        self._queue.put(waiting)
+        with self._joining:
+            self._refuse_if_overloaded()
+            self._events += len(events)
+            self._queue.put(waiting)
         try:
             outcome = waiting.outcome.get(timeout=self.settings.timeout)
         except queue.Empty:
@@ -83,7 +87,7 @@ class Writer:
         self._thread.join(GRACE)
 
     def _refuse_if_overloaded(self) -> None:
-        waiting, now, since = self._queue.qsize(), time.monotonic(), self._since
+        waiting, now, since = self._events, time.monotonic(), self._since
         # Whoever came after the one that gives up now would wait as long, and so would all request threads.
         stuck = since is not None and now - since > self.settings.timeout
         if not stuck and waiting < self.settings.queue:
@@ -104,14 +108,13 @@ class Writer:
 
     def _take(self) -> list[_Waiting]:
         """Wait for an event, and give it with those that came meanwhile; nothing when it is time to end."""
-        first = self._next or self._queue.get()
-        self._next = None
+        first, self._next = self._next or self._taken(self._queue.get()), None
         if first is None:
             return []
         batch, size, rows = [first], first.size, len(first.events)
         while rows < MOST and not self._is_alone(first):
             try:
-                each = self._queue.get_nowait()
+                each = self._taken(self._queue.get_nowait())
             except queue.Empty:
                 break
             if each is None:
@@ -124,6 +127,13 @@ class Writer:
                 break
             batch.append(each)
         return batch
+
+    def _taken(self, waiting: _Waiting | None) -> _Waiting | None:
+        """Give what was taken from the queue, and count it no more."""
+        if waiting is not None:
+            with self._joining:
+                self._events -= len(waiting.events)
+        return waiting
 
     def _is_alone(self, waiting: _Waiting) -> bool:
         """Tell whether it needs a transaction of its own, because it may be taken back."""
@@ -165,7 +175,7 @@ class Writer:
         found = [self._next] if self._next else []
         self._next = None
         with suppress(queue.Empty):
-            while each := self._queue.get_nowait():
+            while each := self._taken(self._queue.get_nowait()):
                 found.append(each)
             self._queue.put(None)
         return found

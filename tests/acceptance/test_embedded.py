@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from playhouse.db_url import connect
@@ -17,6 +19,7 @@ from tests.support.ports import free_port
 from tests.support.process import Process, clean_environment
 from tests.support.processes import Service, Worker, script, write_config
 from tests.support.target import Held, RecordingTarget
+from tests.support.wait import until
 
 #: Seconds within which it has to end when it is asked to: some, with an attempt in flight.
 SOON = 20
@@ -274,3 +277,33 @@ def whoever(origin: str) -> str:
     answer = requests.post(f"{origin}/eventmatch", json=wanted, timeout=15, proxies={"http": ""})
     user: str = answer.json()["user"]
     return user
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="only on Linux can a running process be limited")
+def test_without_a_file_descriptor_new_clients_are_sent_away(folder: Path) -> None:
+    """They are not left to wait, connections that are there are served, and the log has a line for many of them."""
+    with Service(folder, {"celery.broker_url": "memory://"}) as service:
+        process = psutil.Process(service.pid)
+        limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        assert service.get("/health/live").status_code == 200
+        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), limits[1]))
+
+        with ExitStack() as held:
+
+            def refused() -> bool:
+                """Tell whether one connection more is closed at once; others are held."""
+                client = held.enter_context(requests.Session())
+                try:
+                    return client.get(service.url + "/health/live", timeout=10).status_code != 200
+                except requests.ConnectionError:
+                    return True
+
+            until(refused, 30, "the file descriptors to be used up")
+            assert all(refused() for _ in range(200))
+            served = service.get("/health/live").status_code
+        process.rlimit(psutil.RLIMIT_NOFILE, limits)
+
+        assert served == 200
+        assert requests.get(service.url + "/health/live", timeout=10).status_code == 200
+        assert 1 <= service.log.count("connections.refused") < 100
+        assert "Traceback" not in service.log

@@ -96,3 +96,26 @@ def test_too_many_are_turned_away_at_once(database: str, caplog: pytest.LogCaptu
     assert sum(isinstance(each, orm.Stored) for each in found) == EventLog.select().count() >= 3
     assert {type(each) for each in found} == {Overloaded, orm.Stored}
     assert len([record for record in caplog.records if "intake.overloaded" in record.message]) == 1
+
+
+def test_the_members_of_a_batch_wait_one_and_all(database: str) -> None:
+    """The bound is in events: few requests of many events fill the queue as well."""
+    settings = Receive(timeout=60, queue=5)
+    made = Writer(settings)
+
+    def batch() -> object:
+        try:
+            # So large that the writer stores no other one with it.
+            return made.store_all([orm.NewEvent.of(event()) for _ in range(3)], settings.max_body // 2)
+        except Overloaded as error:
+            return error
+
+    with ThreadPoolExecutor(16) as threads:
+        with locked(database):
+            sent = [threads.submit(batch) for _ in range(16)]
+            until(lambda: sum(each.done() for each in sent) >= 12, 30, "answers while nothing can be stored")
+        found = [each.result(60) for each in sent]
+    made.stop()
+
+    # Two wait, and the writer has one and perhaps the next.
+    assert 3 <= sum(isinstance(each, list) for each in found) <= 4

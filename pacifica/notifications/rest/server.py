@@ -9,6 +9,7 @@ from cheroot.server import HeaderReader, comma_separated_headers  # type: ignore
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
 from .answers import LONGEST_REST
+from .listener import Listener
 
 #: Connections that may wait to be taken; one more waits a second or several until its client knocks again.
 BACKLOG = 128
@@ -59,3 +60,8 @@ class Server(CPWSGIServer):
         super().__init__(cherrypy.server)
         self.ConnectionClass.RequestHandlerClass = _Request
         self.request_queue_size = max(int(cherrypy.server.socket_queue_size), BACKLOG)
+
+    def prepare(self) -> None:
+        """Listen; raises ``OSError`` where that is not possible."""
+        super().prepare()
+        self.socket = Listener.instead_of(self.socket)  # type: ignore[has-type] # of its stub
