@@ -27,6 +27,7 @@ import requests
 from cherrypy.lib import reprconf
 
 from pacifica.notifications import (
+    access,
     config,
     documents,
     errors,
@@ -419,6 +420,15 @@ def test_settings_page_has_every_setting() -> None:
         assert f"environment `{config.environment_name(name, spec)}`" in found["facts"]
         if isinstance(spec.default, bool | int):
             assert f"default `{str(spec.default).lower()}`" in found["facts"]
+
+
+def test_identity_page_has_the_table_of_roles() -> None:
+    """The page about identity shows how far each role reaches with each request, as the code has it."""
+    filled = from_code.fill(pages.read("docs/identity.md"))
+
+    assert "| request | `producer` | `user` | `manager` | `admin` |" in filled
+    assert "| `PUT /eventmatch/UUID` | 403 | own | own | all |" in filled
+    assert len(re.findall(r"^\| `[A-Z]+ /", filled, re.M)) == len(access.TABLE)
 
 
 def test_commands_page_has_the_help_of_every_command() -> None:
