@@ -37,6 +37,7 @@ _KINDS = {
     "tuple[str, ...]": "words separated by commas",
     "tuple[tuple[str, str], ...]": "pairs separated by commas",
     "tuple[Key, ...]": "keys separated by commas",
+    "tuple[SigningKey, ...]": "keys separated by commas",
 }
 
 

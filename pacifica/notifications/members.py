@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .signing.member import SCHEMES
+
 WRITABLE = (
     *("name", "jsonpath", "target_url", "extensions", "auth", "disabled", "retry", "limits", "ordered"),
-    *("content_mode", "event_version"),
+    *("content_mode", "event_version", "signing"),
 )
 READ_ONLY = ("uuid", "user", "version", "error", "created", "updated", "deleted")
 REQUIRED = ("name", "jsonpath", "target_url")
@@ -123,6 +125,36 @@ _LIMITS = {
     "additionalProperties": False,
 }
 
+_SECRET = {
+    "type": ["string", "null"],
+    "maxLength": 128,
+    "pattern": r"^(whsec_[A-Za-z0-9+/]+={0,2}|\*\*\*)$",
+    "description": "whsec_ and 24 to 64 random bytes in base64 (Standard Webhooks 1.0.0), or left out",
+}
+
+_SIGNING = {
+    "type": ["object", "null"],
+    "properties": {
+        "schemes": {
+            "type": "array",
+            "items": {"enum": list(SCHEMES)},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": f"one or more of {', '.join(SCHEMES)}, each once",
+        },
+        "secret": _SECRET,
+        "previous": {
+            "type": ["object", "null"],
+            "properties": {"secret": _SECRET, "until": {"type": "string", "format": "date-time"}},
+            "required": ["until"],
+            "additionalProperties": False,
+        },
+    },
+    "if": {"type": "object", "minProperties": 1},
+    "then": {"required": ["schemes"]},
+    "additionalProperties": False,
+}
+
 _PROPERTIES: dict[str, Any] = {
     "uuid": {"type": "string", "format": "uuid"},
     "name": {"type": "string", "minLength": 1, "maxLength": 255},
@@ -142,6 +174,7 @@ _PROPERTIES: dict[str, Any] = {
     "ordered": {"type": "boolean"},
     "content_mode": {"enum": ["structured", "binary", None]},
     "event_version": {"enum": ["1.0", None]},
+    "signing": _SIGNING,
 }
 _PROPERTIES |= {name: _PROPERTIES[name] | {"readOnly": True} for name in READ_ONLY}
 

@@ -14,6 +14,7 @@ from .errors import InvalidJSONPath, InvalidSubscription
 from .globals import MASK
 from .matching.hints import hints as hints_of
 from .members import READ_ONLY, REQUIRED, SCHEMA, VERSION, WRITABLE
+from .signing import member as signing
 
 #: What a user is called: visible ASCII without the comma, with which servers join headers that were sent twice.
 USER = re.compile(r"[!-+\--~]{1,255}")
@@ -38,7 +39,7 @@ def validate(
 ) -> dict[str, Any]:
     """Check what a user sent and give the members to write, ``disabled`` as a truth value.
 
-    ``stored`` is the subscription that a PUT changes, as its owner sees it, with ``auth`` in clear; without it the
+    ``stored`` is the subscription that a PUT changes, as its owner sees it, with its secrets in clear; without it the
     body must be a whole new one. Raises ``InvalidSubscription`` that names every fault.
     """
     if not isinstance(body, dict):
@@ -58,6 +59,9 @@ def validate(
     if "auth" in wanted and not any(pointer.startswith("/auth") for pointer in faults):
         wanted["auth"], unmasked = _unmask(wanted["auth"], (stored or {}).get("auth") or {})
         faults |= unmasked
+    if "signing" in wanted and not any(pointer.startswith("/signing") for pointer in faults):
+        wanted["signing"], unsigned = signing.completed(wanted["signing"] or {}, (stored or {}).get("signing") or {})
+        faults |= unsigned
     if "retry" in wanted and not any(pointer.startswith("/retry") for pointer in faults):
         faults |= _retry_faults(wanted["retry"])
     if faults:
@@ -209,6 +213,16 @@ def masked(auth: Mapping[str, Any]) -> dict[str, Any]:
         name: {**value, SECRETS[name]: MASK} if name in SECRETS and isinstance(value, Mapping) else value
         for name, value in auth.items()
     }
+
+
+def revealed(shown: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the answer to a request from one all in clear: with the secrets that its valid body set, others masked."""
+    found = dict(shown)
+    if not brings_secrets(sent):
+        found["auth"] = masked(shown["auth"])
+    if "signing" in shown:
+        found["signing"] = signing.revealed(shown["signing"], sent.get("signing"))
+    return found
 
 
 def hints(subscription: Mapping[str, Any], bounds: jsonpath.Bounds | None = None) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pacifica.notifications.sealing import read_key
+from pacifica.notifications.signing import keys as signing
 from tests.support.keys import KEY, SETTING, VARIABLE, make_key
 from tests.support.processes import Command, Service, Worker
 from tests.support.tables import embedded_url, one
@@ -110,7 +111,7 @@ def test_plaintext_is_warned_about(tmp_path: Path) -> None:
         service.subscribe("alice", auth=AUTH, jsonpath="$.nothing")
 
         assert json.loads(one(embedded_url(tmp_path), "SELECT auth FROM eventmatch")) == AUTH
-        assert "auth is stored in clear (secrets.plaintext)" in service.log
+        assert "secrets are stored in clear (secrets.plaintext)" in service.log
     assert not list((tmp_path / "home" / ".pacifica-notifications").glob("*.key"))
 
 
@@ -134,6 +135,47 @@ def test_create_key_makes_files_that_are_used(tmp_path: Path) -> None:
     assert (len(keys), keys[0].id) == (2, "a")
     for done in (first, second, twice):
         assert not any(key.text.partition(":")[2] in done.stdout + done.stderr for key in keys)
+
+
+def test_keys_to_sign_with_are_made_and_published(tmp_path: Path) -> None:
+    """`create-key --signing` makes a file for its owner alone, and adds to it; each public half is published."""
+    file, environment = tmp_path / "keys" / "signing", {VARIABLE: KEY}
+    settings = {"signing.key_file": file}
+    command = Command(tmp_path, settings, environment)
+
+    missing = command.run("dbsync")
+    made = [command.run("create-key", "--signing", str(file), "--id", name) for name in ("a", "b", "b")]
+    printed, as_json = command.run("create-key", "--signing"), command.run("create-key", "--signing", "--json")
+    keys = [signing.read_key(line) for line in file.read_text().splitlines() if not line.startswith("#")]
+    with Service(tmp_path, settings, environment) as service:
+        published = service.get("/keys").json()["keys"]
+
+    assert (missing.returncode, f"create-key --signing {file}" in missing.stderr) == (255, True)
+    assert [done.returncode for done in made] == [0, 0, 255]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [(key["kid"], key["whpk"]) for key in published] == [(key.id, key.public_text) for key in keys]
+    assert [key.id for key in keys] == ["a", "b"]
+    assert signing.read_key(printed.stdout).text != signing.read_key(json.loads(as_json.stdout)["key"]).text
+    for text in (*(done.stdout + done.stderr for done in made), service.log):
+        assert not any(key.text.partition(":")[2] in text for key in keys)
+
+
+def test_without_a_key_to_sign_with_it_is_not_promised(tmp_path: Path, postgresql_url: str) -> None:
+    """On another database than SQLite nothing is made: a subscription that asks for it is refused, others are not."""
+    settings = {"database.peewee_url": postgresql_url}
+    assert Command(tmp_path, settings).run("dbsync").returncode == 0
+    with Service(tmp_path, settings) as service:
+        body = {"name": "n", "jsonpath": "$.nothing", "target_url": "http://127.0.0.1:9/"}
+        answers = [
+            service.request("POST", "/eventmatch", user="alice", json=body | {"signing": {"schemes": [scheme]}})
+            for scheme in ("v1a", "v1")
+        ]
+        published = service.get("/keys").json()
+
+    assert published == {"keys": []}
+    assert [answer.status_code for answer in answers] == [400, 200]
+    assert [fault["pointer"] for fault in answers[0].json()["errors"]] == ["/signing/schemes"]
+    assert "signing.key_file" in answers[0].text
 
 
 def test_create_key_prints_a_key_whatever_is_set(tmp_path: Path) -> None:

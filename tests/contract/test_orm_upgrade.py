@@ -297,8 +297,8 @@ def older_database(url: str, version: Version, monkeypatch: pytest.MonkeyPatch) 
         orm.disconnect()
 
 
-#: What 4.3 adds to subscriptions.
-MODES = ("content_mode", "event_version")
+#: What 4.3 and 4.4 add to subscriptions.
+MODES = ("content_mode", "event_version", "signing")
 
 
 @pytest.mark.parametrize("version", [(4, 0), (4, 1)])
@@ -346,9 +346,9 @@ def test_what_a_later_schema_adds_is_added(
 
 @pytest.mark.parametrize("undone", ["DROP TABLE token", "DROP INDEX token_digest", ""])
 def test_tokens_are_added(new_url: Callable[[], str], undone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database of 4.3, also one where the step broke off, keeps its rows and can have tokens, each digest once."""
+    """A database of 4.4, also one where the step broke off, keeps its rows and can have tokens, each digest once."""
     url, new = new_url(), new_url()
-    older_database(url, (4, 3), monkeypatch)
+    older_database(url, (4, 4), monkeypatch)
     write_row(url, "eventmatch", 1)
     before = contents(url)
     if undone:
@@ -358,7 +358,7 @@ def test_tokens_are_added(new_url: Callable[[], str], undone: str, monkeypatch: 
         with opened(url) as database:
             on = " ON token" if kind_of(url) == "mysql" and "INDEX" in undone else ""
             database.execute_sql(undone + on)
-            database.execute_sql("UPDATE notificationsystem SET value = 3 WHERE part = 'minor'")
+            database.execute_sql("UPDATE notificationsystem SET value = 4 WHERE part = 'minor'")
 
     for each in (url, new):
         use_database(each)
@@ -375,7 +375,7 @@ def test_tokens_are_added(new_url: Callable[[], str], undone: str, monkeypatch: 
     assert described(url) ^ described(new) == set()
 
 
-@pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "event_version"), None], ids=str)
+@pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "signing"), None], ids=str)
 def test_modes_are_added(
     new_url: Callable[[], str], undone: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def test_root(service: Watched) -> None:
     found = answer.json()
     assert (found["name"], found["version"]) == ("pacifica-notifications", version("pacifica-notifications"))
     assert set(found["links"]) == {
-        "receive", "eventmatch", "health/live", "health/ready", "schemas/event", "schemas/eventmatch",
+        "receive", "eventmatch", "keys", "health/live", "health/ready", "schemas/event", "schemas/eventmatch",
     }  # fmt: skip
     for name, link in found["links"].items():
         assert link == f"{service.url}/{name}"
@@ -143,7 +143,9 @@ def test_schema_of_subscriptions_has_its_old_shape(service: Watched) -> None:
 
     assert schema["$ref"] == "#/definitions/eventmatch"
     properties = schema["definitions"]["eventmatch"]["properties"]
-    assert sorted(properties) == sorted([*MEMBERS, "retry", "limits", "ordered", "content_mode", "event_version"])
+    assert sorted(properties) == sorted(
+        [*MEMBERS, "retry", "limits", "ordered", "content_mode", "event_version", "signing"]
+    )
     assert set(properties["auth"]["properties"]) == {"type", "basic", "header"}
 
 

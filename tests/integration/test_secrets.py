@@ -302,7 +302,7 @@ def test_dbsync_seals_what_stands_in_clear(open_doors: OpenDoors, target: Record
     told = run(without, "dbsync")
     done = run(doors.file, "dbsync")
 
-    assert "auth is in clear: 1; seal them" in told.stderr
+    assert "secrets are in clear: 1; seal them" in told.stderr
     assert "sealed with the key new: 1" in done.stdout
     open_doors({SETTING: f"{NEW},{OLD}"})
     assert [key_of(doors.subscription(uuid).auth) for uuid in (clear, old)] == ["new", "old"]

@@ -16,3 +16,6 @@ def make_key(name: str) -> str:
 
 #: Made anew in each run.
 KEY = make_key("tests")
+
+#: Name of the setting for keys that sign.
+SIGNING = "signing.keys"

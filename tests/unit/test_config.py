@@ -17,11 +17,14 @@ from pacifica.notifications import globals as names
 from pacifica.notifications.config import Secret, Settings, declared, environment_name, load, mask_url
 from pacifica.notifications.errors import ConfigError
 from pacifica.notifications.sealing import read_key
+from pacifica.notifications.signing.keys import new_key
+from pacifica.notifications.signing.keys import read_key as read_signing_key
 from tests.support.keys import make_key
 from tests.support.processes import write_config
 
 NEW, OLD = make_key("new"), make_key("old")
 RANDOM = "3f9d0c5b7a1e48621c3f9d0c5b7a1e48"
+SIGNS = new_key("signs").text
 
 #: What is documented: key, what holds without configuration, environment name (contract, section 7).
 DOCUMENTED = {
@@ -53,6 +56,8 @@ DOCUMENTED = {
     "secrets.keys": ((), "NOTIFICATIONS_SECRETS_KEYS"),
     "secrets.key_file": ("", "NOTIFICATIONS_SECRETS_KEY_FILE"),
     "secrets.plaintext": (False, "NOTIFICATIONS_SECRETS_PLAINTEXT"),
+    "signing.keys": ((), "NOTIFICATIONS_SIGNING_KEYS"),
+    "signing.key_file": ("", "NOTIFICATIONS_SIGNING_KEY_FILE"),
 }
 
 #: A text for every setting there is, and the value that it gives; none is a default.
@@ -129,6 +134,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "secrets.keys": (f"{NEW}, {OLD}", (read_key(NEW), read_key(OLD))),
     "secrets.key_file": ("/etc/keys", "/etc/keys"),
     "secrets.plaintext": ("true", True),
+    "signing.keys": (f"{SIGNS}, ", (read_signing_key(SIGNS),)),
+    "signing.key_file": ("/etc/signing", "/etc/signing"),
 }
 
 

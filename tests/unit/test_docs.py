@@ -11,6 +11,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from io import StringIO
@@ -44,6 +46,9 @@ from pacifica.notifications.jsonpath.work import FLOOR, PER_VALUE
 from pacifica.notifications.orm.eventmatch import ADDED, MEMBERS
 from pacifica.notifications.orm.sync import TABLES
 from pacifica.notifications.rest import Root, answers, error_page_default, eventmatch
+from pacifica.notifications.signing.keys import new_key
+from pacifica.notifications.signing.signer import Attempt, Signer
+from pacifica.notifications.signing.standard import PUBLIC, new_secret
 
 from ..support import pages
 from ..support.pages import CHECKOUT, Block
@@ -279,17 +284,25 @@ def check_value(value: Any, changed: bool = False) -> None:
         assert documents.faults(checker, value) == {}
         jsonpath.parse(value["jsonpath"])
     elif "jsonpath" in shown or changed:
-        stored = dict.fromkeys(MEMBERS) if changed else None
+        signed = {"signing": {"schemes": ["v1"], "secret": new_secret()}}
+        stored = dict.fromkeys(MEMBERS) | signed if changed else None
         subscriptions.validate(value, stored)
     elif "traceback" in shown:
         assert list(value) == list(json.loads(error_page_default(value["status"], value["message"])))
         assert value["version"] == names.VERSION
     elif shown >= PROBLEM - {"errors"}:
         assert shown == PROBLEM
+    elif shown == {"keys"}:
+        assert [key["whpk"] for key in value["keys"]] == [whpk_of(key["x"]) for key in value["keys"]]
     else:
         known = [{"uuid", "duplicate"}, {"status", "database", "worker"}]
         known += [{"username", "password"}, {"token", "token_type", "expires_in", "roles"}]
         assert shown in known, f"nothing shows {shown}"
+
+
+def whpk_of(x: str) -> str:
+    """Return a public key of a JSON Web Key as Standard Webhooks writes it."""
+    return PUBLIC + b64encode(urlsafe_b64decode(x + "=")).decode()
 
 
 def check_ini(block: Block) -> None:
@@ -555,7 +568,15 @@ def test_pages_have_the_budget(page: str) -> None:
 def test_rest_page_has_every_place_and_status() -> None:
     """The page about REST names each place, query parameter, member, header and status that there is."""
     page = pages.read("docs/reference/rest.md")
-    places = ["/receive", "/eventmatch", "/health/live", "/health/ready", "/schemas/event", "/schemas/eventmatch"]
+    places = [
+        "/receive",
+        "/eventmatch",
+        "/health/live",
+        "/health/ready",
+        "/schemas/event",
+        "/schemas/eventmatch",
+        "/keys",
+    ]
     statuses = [str(int(status)) for status in answers._STATUS.values()]
 
     for word in [*places, *eventmatch._PARAMETERS, *MEMBERS, *ADDED, names.HINT_HEADER, "Notifications-Hint"]:
@@ -591,9 +612,38 @@ def test_receiver_page_has_the_headers_and_the_schedule() -> None:
     assert "after 5 s, then 30 s, 2 min, 10 min, 1 h, 2 h, 4 h, and twice 8 h, each varied by 20 %" in page
 
 
+def test_signed_receiver_of_the_page_works(tmp_path: Path) -> None:
+    """The receiver with our module takes what is signed once, by a secret or a key, and nothing else."""
+    (text,) = (block.text for block in BLOCKS if block.language == "python" and "VerificationError" in block.text)
+    (tmp_path / "receiver.py").write_text(text, encoding="utf-8")
+    secret, key, port = new_secret(), new_key("a"), free_port()
+    url = f"http://127.0.0.1:{port}/"
+    signers = [Signer.of({"schemes": ["v1"], "secret": secret}), Signer.of({"schemes": ["v1a"]}, (key,))]
+    session = requests.Session()
+    session.trust_env = False
+
+    def post(signer: Signer, delivery: str, body: bytes, sent: bytes | None = None) -> int:
+        lines = (line.decode().split(": ", 1) for line in signer.lines(Attempt(delivery, url, body), time.time()))
+        return session.post(url, sent or body, headers=dict(lines), timeout=10).status_code
+
+    command = [sys.executable, tmp_path / "receiver.py", str(port)]
+    environment = clean_environment(tmp_path / "home", WEBHOOK_KEYS=f"{secret} {key.public_text}")
+    with Process(command, tmp_path / "receiver.log", env=environment, cwd=tmp_path) as receiver:
+        receiver.until(lambda: post(signers[0], "delivery-0", b"first") == 204, what="the first delivery")
+        taken = [post(signer, f"delivery-{number}", b"first") for number, signer in enumerate(signers * 2)]
+        again = post(signers[0], "delivery-0", b"again")
+        changed = post(signers[1], "delivery-9", b"signed", b"changed")
+        log = receiver.log
+
+    assert (taken, again, changed) == ([204] * 4, 204, 401)
+    assert log.count("working on first") == 4
+    assert "working on again" not in log + receiver.log
+    assert "refused: webhook-signature" in log
+
+
 def test_receiver_of_the_page_works(tmp_path: Path) -> None:
     """The complete receiver takes a delivery, does the work once although it comes twice, and knows a stranger."""
-    (text,) = (block.text for block in BLOCKS if block.language == "python" and "do_POST" in block.text)
+    (text,) = (block.text for block in BLOCKS if block.language == "python" and "sqlite3" in block.text)
     (tmp_path / "receiver.py").write_text(text, encoding="utf-8")
     port = free_port()
     url = f"http://127.0.0.1:{port}/"

@@ -90,7 +90,15 @@ def test_the_schema_of_subscriptions_keeps_its_shape() -> None:
     definition = schema["definitions"]["eventmatch"]
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$ref"] == "#/definitions/eventmatch"
-    assert list(definition["properties"]) == [*MEMBERS, "retry", "limits", "ordered", "content_mode", "event_version"]
+    assert list(definition["properties"]) == [
+        *MEMBERS,
+        "retry",
+        "limits",
+        "ordered",
+        "content_mode",
+        "event_version",
+        "signing",
+    ]
     shapes = definition["properties"]["auth"]["properties"]
     assert shapes["type"]["enum"] == ["basic", "header"]
     assert set(shapes["basic"]["properties"]) == {"username", "password"}

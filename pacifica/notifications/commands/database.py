@@ -50,10 +50,10 @@ def dbsync(options: Namespace, settings: Settings) -> bool:
     if not options.json and (upgraded or options.differences):
         _tell(found)
     if not options.json and sealed:
-        print(f"subscriptions whose auth was in clear, now sealed with the key {orm.keyring.ids()[0]}: {sealed}")
+        print(f"subscriptions whose secrets were in clear, now sealed with the key {orm.keyring.ids()[0]}: {sealed}")
     if clear:
         complain(
-            f"subscriptions whose auth is in clear: {clear}; seal them with: pacifica-notifications-cmd rotate-keys"
+            f"subscriptions whose secrets are in clear: {clear}; seal them with: pacifica-notifications-cmd rotate-keys"
             + ("" if orm.keyring.ids() else ", once there is a key (docs/how-to/keys.md)")
         )
     return True

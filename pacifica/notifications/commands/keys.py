@@ -1,11 +1,12 @@
-"""``create-key`` and ``rotate-keys``: the keys with which secrets are sealed in the database."""
+"""``create-key`` and ``rotate-keys``: keys that seal secrets in the database, and keys that sign."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
-from .. import orm
+from .. import keyfile, orm, signingkeys
 from ..config import Settings
 from .database import Bars
 from .output import complain, write_json, write_table
@@ -15,18 +16,24 @@ NAMED = 20
 
 
 def create_key(options: Namespace, settings: Settings) -> bool:
-    """Make a key: printed, or added to a file that only its owner can read."""
+    """Make a key to seal with, or to sign: printed, or added to a file that only its owner can read."""
+    kind: keyfile.Kind[Any] = signingkeys.KIND if options.signing else orm.keyring.KIND
     if options.file is None:
-        key = orm.keyring.new(options.id)
+        key = keyfile.new(kind, options.id)
         if options.json:
             write_json({"id": key.id, "key": key.text})
         else:
             print(key.text)
         return True
     file = Path(options.file).expanduser().absolute()
-    made, alone = orm.keyring.add_to_file(file, options.id)
+    made, alone = keyfile.add(kind, file, options.id)
     if options.json:
-        write_json({"id": made, "file": str(file), "seals": alone})
+        write_json({"id": made, "file": str(file), "signs" if options.signing else "seals": alone or options.signing})
+    elif options.signing:
+        print(
+            f"{'made' if alone else 'added to'} {file} the key {made}; set signing.key_file = {file} and restart every"
+            " service and worker: each key of the file signs from then on"
+        )
     elif alone:
         print(f"made {file} with the key {made}; set secrets.key_file = {file}, and keep a copy of it elsewhere")
     else:

@@ -75,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     made = _add(commands, "create-key", create_key, database=False)
     made.set_defaults(settings=False)
     made.add_argument("file", nargs="?", metavar="FILE", help="file to add it to, or to make; default: it is printed")
+    made.add_argument("--signing", action="store_true", help="one to sign deliveries with, not to seal secrets")
     made.add_argument("--id", help="its id (default the day, and four random digits)")
     _add(commands, "rotate-keys", rotate_keys)
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from ..errors import MissingDriver
 from .reading import environment_name, load
-from .sections import Auth, Database, Delivery, Receive, Secrets, Settings, declared
+from .sections import Auth, Database, Delivery, Receive, Secrets, Settings, Signing, declared
 from .values import Secret, mask_url, secret
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Secret",
     "Secrets",
     "Settings",
+    "Signing",
     "declared",
     "environment_name",
     "get_config",

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import globals as names
 from ..sealing import Key
+from ..signing.keys import SigningKey
 from .values import (
     LONGEST,
     Parser,
@@ -27,6 +28,7 @@ from .values import (
     sealing_keys,
     seconds_list,
     secret,
+    signing_keys,
     words,
 )
 
@@ -227,7 +229,7 @@ class Retention:
 class Auth:
     """Section ``auth``: who is believed to be whom, and who sees what."""
 
-    #: Who sees the secrets of a subscription's ``auth`` after the request that set them: ``never`` or ``owner``.
+    #: Who sees the secrets of a subscription after the request that set them: ``never`` or ``owner``.
     show: str = setting("never", choice("never", "owner"))
     #: Addresses and ranges of the proxies whose user header the embedded server believes, separated by commas; what
     #: counts is who is at the other end of the connection. Under uWSGI this says nothing: there the header is believed
@@ -273,7 +275,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Section ``secrets``: the keys with which ``auth`` is sealed in the database.
+    """Section ``secrets``: the keys with which secrets of subscriptions are sealed in the database.
 
     Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
     database, and those on another database do not start.
@@ -284,8 +286,23 @@ class Secrets:
     #: File with the keys instead, one on each line, made by ``pacifica-notifications-cmd create-key FILE``; the same on
     #: every machine.
     key_file: str = setting("", optional)
-    #: Store ``auth`` in clear where no key is set, for development; warned about at every start.
+    #: Store secrets in clear where no key is set, for development; warned about at every start.
     plaintext: bool = setting(False, flag)
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Section ``signing``: the keys with which the service itself signs what it delivers, where a subscription asks.
+
+    Where nothing of this is set, service and workers on SQLite make a key at their first start, in a file beside the
+    database; on another database no subscription can ask.
+    """
+
+    #: Keys as ``ID:whsk_BASE64``, separated by commas: each of them signs. Better in ``key_file``.
+    keys: tuple[SigningKey, ...] = setting((), signing_keys)
+    #: File with the keys instead, one on each line, made by ``pacifica-notifications-cmd create-key --signing FILE``;
+    #: the same on every machine.
+    key_file: str = setting("", optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +321,7 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     auth: Auth = field(default_factory=Auth)
     secrets: Secrets = field(default_factory=Secrets)
+    signing: Signing = field(default_factory=Signing)
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property

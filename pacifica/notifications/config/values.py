@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from .. import globals as names
 from ..access import Role
 from ..sealing import Key, read_keys
+from ..signing.keys import SigningKey
+from ..signing.keys import read_keys as read_signing_keys
 
 Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -124,6 +126,11 @@ def role_names(text: str) -> tuple[tuple[str, str], ...]:
 def sealing_keys(text: str) -> tuple[Key, ...]:
     """Read keys, separated by commas, the first one first."""
     return read_keys(words(text))
+
+
+def signing_keys(text: str) -> tuple[SigningKey, ...]:
+    """Read keys to sign with, separated by commas."""
+    return read_signing_keys(words(text))
 
 
 def ranges(text: str) -> tuple[str, ...]:

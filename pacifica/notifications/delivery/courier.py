@@ -12,6 +12,7 @@ from ..errors import BrokenSeal, Refused, Unavailable, UnknownKey
 from ..gates import Gate, Verdict
 from ..globals import SETTLED
 from ..retry import Outcome, State
+from ..signing.signer import Attempt
 from ..targets import Sending, Target
 from ..transfer import Loop
 from .asking import Questions
@@ -264,12 +265,16 @@ class Courier:
             self._note_sealed(work, subscriber.seal)
             return
         try:
-            if subscriber.auth is None or subscriber.extensions is None:
+            if subscriber.auth is None or subscriber.extensions is None or subscriber.signer is None:
                 raise ValueError("no JSON")
             message = packed(work.event, subscriber)
         except (TypeError, ValueError, Refused):
-            self._note(work, State.DEAD, "the subscription's extensions or auth can't be used for this event")
+            self._note(work, State.DEAD, "the subscription's extensions, auth or signing can't be used for this event")
             return
+        headers = [*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)]
+        if subscriber.signer.schemes:
+            attempt = Attempt(delivery.key, subscriber.row.target_url, *message)
+            headers += subscriber.signer.lines(attempt, time.time())
         # With the lease, because what another worker had meanwhile and gave back may be claimed while it is in flight.
         key = delivery.key, delivery.token
         self._starting.append(
@@ -282,7 +287,7 @@ class Courier:
                 attempt=delivery.attempts + 1,
                 replay=delivery.replay,
                 auth=subscriber.auth,
-                headers=[*message.lines, *trace(work.event, delivery.key, delivery.attempts + 1)],
+                headers=headers,
             )
         )
         self._sent[key] = work

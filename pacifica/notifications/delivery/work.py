@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from .. import orm, retry, subscriptions
+from .. import orm, retry, signingkeys, subscriptions
 from ..config import Settings
 from ..errors import BrokenSeal, UnknownKey
 from ..retry import Exponential, Schedule
+from ..signing.signer import Signer
 
 #: Subscriptions that are remembered as they were read.
 _REMEMBERED = 20000
@@ -20,8 +21,8 @@ _REMEMBERED = 20000
 class Subscriber:
     """A subscription, and what is read from its columns once: where its deliveries queue, and where they go.
 
-    ``key`` is its uuid as it is written. ``auth`` or ``extensions`` is None where an old row has a text that can't be
-    used, ``auth`` also where ``seal`` says why it can't be opened.
+    ``key`` is its uuid as it is written. ``auth``, ``extensions`` or ``signer`` is None where a row has a text that
+    can't be used, the first and the last also where ``seal`` says why it can't be opened.
     """
 
     row: orm.EventMatch
@@ -32,6 +33,7 @@ class Subscriber:
     auth: Mapping[str, Any] | None
     seal: BrokenSeal | None
     extensions: Mapping[str, Any] | None
+    signer: Signer | None
 
 
 class Subscribers:
@@ -60,8 +62,12 @@ class Subscribers:
         return None if known is None or isinstance(known.seal, UnknownKey) else known.row.revision
 
     def _read(self, row: orm.EventMatch) -> Subscriber:
-        """Read a row; ``auth`` is opened here, once for each revision and not for each send: that takes some 50 us."""
-        auth, seal = _opened(row)
+        """Read a row; secrets are opened here, once for each revision and not for each send: that takes some 50 us."""
+        auth, seal = _opened(row, "auth_values")
+        signing, unopened = _opened(row, "signing_values")
+        signer = _signer(signing, str(row.uuid))
+        if signer is not None and signer.lacks_key:
+            unopened = UnknownKey(signingkeys.MISSING)
         return Subscriber(
             row,
             str(row.uuid),
@@ -69,16 +75,25 @@ class Subscribers:
             subscriptions.place(row.target_url),
             retry.policy(_usable(row, "retry_values"), self._schedule),
             auth,
-            seal,
+            seal or unopened,
             _usable(row, "extension_values"),
+            signer,
         )
 
 
-def _opened(row: orm.EventMatch) -> tuple[Mapping[str, Any] | None, BrokenSeal | None]:
+def _opened(row: orm.EventMatch, name: str) -> tuple[Mapping[str, Any] | None, BrokenSeal | None]:
     try:
-        return _usable(row, "auth_values"), None
+        return _usable(row, name), None
     except BrokenSeal as error:
         return None, error
+
+
+def _signer(signing: Mapping[str, Any] | None, name: str) -> Signer | None:
+    """Give what signs; None where that can't be told: what was to be signed never goes out without."""
+    try:
+        return None if signing is None else Signer.of(signing, orm.signing_keys(), name)
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _usable(row: orm.EventMatch, name: str) -> Mapping[str, Any] | None:

@@ -46,8 +46,12 @@ class Collector:
 
     def enter(self, entry: tuple[Any, ...], hit: Any) -> None:
         """Put something under a new entry."""
+        self.table[entry] = hit
+        self.entered(entry)
+
+    def entered(self, entry: tuple[Any, ...]) -> None:
+        """Let items that may have an entry, which is new in the table, be handed on."""
         table = self.table
-        table[entry] = hit
         self.stand.enter(entry, first=len(table) == 1)
         if len(table) in _LOOK_AGAIN:
             before, self.stand = self.stand, best(self, self.limit, table)
@@ -129,8 +133,9 @@ class Shape(Collector):
 
     def add(self, entry: tuple[Any, ...], literals: tuple[Any, ...], key: Any) -> Handle:
         """Take a subscription in; give what removes it."""
-        hit = self.table.get(entry)
+        table = self.table
         if self.asked.rest:
+            hit = table.get(entry)
             member = Member(entry, literals, key)
             if hit is not None:
                 hit.add(member)
@@ -140,12 +145,15 @@ class Shape(Collector):
                 self.enter(entry, hit)
             self.stand.loosen(literals[0])
             return member
-        if hit is None:
-            self.enter(entry, Keys.fromkeys((key,)) if key is None else key)
+        before = len(table)
+        # In one look-up, which is most of the work.
+        hit = table.setdefault(entry, Keys.fromkeys((key,)) if key is None else key)
+        if len(table) > before:
+            self.entered(entry)
         elif hit.__class__ is Keys:
             hit[key] = None
         elif hit != key:
-            self.table[entry] = Keys.fromkeys((hit, key))
+            table[entry] = Keys.fromkeys((hit, key))
         return entry
 
     def remove(self, handle: Handle, key: Any) -> None:

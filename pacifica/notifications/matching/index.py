@@ -109,13 +109,14 @@ class Index:
 
     def _put(self, key: Hashable, what: Any) -> None:
         """Enter what was planned, and let what was there before leave."""
-        before = self._held.get(key, self)
         if isinstance(what, _Outside):
-            self._held[key] = self._outside[key] = what
+            self._outside[key] = handle = what
         else:
-            self._held[key] = self._entered(what[0], what[1], key)
-        if before is not self:
-            self._leave(before, key, self._held[key])
+            handle = self._entered(what[0], what[1], key)
+        before = self._held.setdefault(key, handle)
+        if before is not handle:
+            self._held[key] = handle
+            self._leave(before, key, handle)
 
     def match(self, event: Any) -> list[Hashable]:
         """Give the keys of the expressions that find something in an event, a value of ``json.loads``."""
@@ -201,10 +202,9 @@ class Index:
     def _entered(self, planned: Planned, values: list[Any], key: Hashable) -> Any:
         """Enter an expression under each of its alternatives; give what removes it."""
         slots = planned.slots
-        if len(slots) == 1 and slots[0].single:
-            (one,) = slots
+        if len(slots) == 1 and (one := slots[0]).single:
             shape = self._shapes.get(one.key) or self._new_shape(one)
-            event, item, rest = slots[0].single
+            event, item, rest = one.single
             return self._enter(
                 shape,
                 tuple([values[place] for place in event]) if event else (),

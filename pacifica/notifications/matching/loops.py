@@ -96,6 +96,17 @@ class Guard(Field):
         super().__init__(way)
         self.values: dict[Any, Any] = {}
 
+    def want(self, value: Any, collector: Collects) -> bool:
+        """Hand items that have a value to a collector; tell whether it was not handed these before."""
+        group = self.values.get(value)
+        if group is None:
+            self.values[value] = collector
+        elif holds(group, collector):
+            return False
+        else:
+            self.values[value] = _with(group, collector)
+        return True
+
     def collect(self, item: Any, run: Run) -> None:
         """Hand an item to the collectors that want the value it has."""
         try:
@@ -160,16 +171,16 @@ class Loop:
             return _size(self.present.get(stand))
         return self.crowds.get(stand, 0)
 
-    def want(self, way: Way, value: Any, collector: Collects) -> None:
-        """Hand items that have a value at the end of a way to a collector."""
+    def guard(self, way: Way) -> Guard:
+        """Give the guard for the values at the end of a way; it is the loop's for as long as it has values."""
         guard = self.guards.get(way)
         if guard is None:
             guard = self.guards[way] = Guard(way)
             self.version += 1
-        guard.values[value] = _with(guard.values.get(value), collector)
+        return guard
 
     def unwant(self, way: Way, value: Any, collector: Collects) -> None:
-        """Take back what ``want`` did."""
+        """Take back what ``want`` of a guard did."""
         guard = self.guards[way]
         group = _without(guard.values[value], collector)
         if group is not None:

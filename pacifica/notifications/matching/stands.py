@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
 from .alternatives import Way
-from .loops import Collects, Loop, holds
+from .loops import Collects, Guard, Loop
 from .recipes import Asked
 
 #: So many collectors may stand behind one guard before another guard is preferred.
@@ -51,20 +51,21 @@ class ByValue:
         self.name = ("value", place)
         self._collector, self._loop = collector, collector.loop
         self._place, self._way = place, collector.asked.equal[place]
+        #: The loop's guard, unless it has no values: then the loop may have another one by now.
+        self._guard: Guard | None = None
         #: How many entries beyond the first have a value.
         self._more: dict[Any, int] = {}
 
     def enter(self, entry: tuple[Any, ...], *, first: bool) -> None:
         """Want the value, unless another entry does."""
         value = entry[self._place]
-        loop = self._loop
+        loop, guard = self._loop, self._guard
         if first:
             loop.crowds[self._way] = loop.crowds.get(self._way, 0) + 1
-        guard = loop.guards.get(self._way)
-        if guard is not None and (group := guard.values.get(value)) is not None and holds(group, self._collector):
+        if guard is None or not guard.values:
+            guard = self._guard = loop.guard(self._way)
+        if not guard.want(value, self._collector):
             self._more[value] = self._more.get(value, 0) + 1
-        else:
-            loop.want(self._way, value, self._collector)
 
     def leave(self, entry: tuple[Any, ...], *, last: bool) -> None:
         """Want the value no more, unless another entry does."""

@@ -93,8 +93,10 @@ class Templates:
         if len(shared) > _MOST:
             shared.clear()
         values: list[Any] = [shared.setdefault(parts[place], parts[place]) for place in places]
-        values += map(_number, numbers)
-        values += planned.constants
+        if numbers:
+            values += map(_number, numbers)
+        if planned.constants:
+            values += planned.constants
         return planned, values
 
     def _alone(self, text: str) -> tuple[Planned, list[Any]]:

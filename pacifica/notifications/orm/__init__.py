@@ -18,7 +18,18 @@ from .claiming import (
     claim_page,
     lost_often,
 )
-from .database import DB, disconnect, initialize, now, repeated, session, transaction, unlimited, wait_until_up
+from .database import (
+    DB,
+    disconnect,
+    initialize,
+    now,
+    repeated,
+    session,
+    signing_keys,
+    transaction,
+    unlimited,
+    wait_until_up,
+)
 from .dialects import meanwhile
 from .eventlog import EventLog, NewEvent, Stored
 from .eventlogmatch import DeliveryAttempt, EventLogMatch, NewDelivery
@@ -92,6 +103,7 @@ __all__ = [
     "reseal",
     "sealed_with",
     "session",
+    "signing_keys",
     "transaction",
     "unlimited",
     "wait_until_up",

@@ -51,7 +51,7 @@ def remove(row: EventMatch) -> bool:
     """
     with transaction():
         revision, at = SubscriptionRevision.take(), now()
-        if not _write(row, revision, {"deleted": at, "updated": at, "auth": None}):
+        if not _write(row, revision, {"deleted": at, "updated": at, "auth": None, "signing": None}):
             return False
         EventLogMatch.cancel(row.uuid)
     return True

@@ -16,8 +16,10 @@ from urllib.parse import unquote
 import peewee
 from playhouse import db_url, pool
 
+from .. import signingkeys
 from ..config import Settings, get_config, mask_url
 from ..errors import ConfigError, Unavailable
+from ..signing.keys import SigningKey
 from . import keyring
 from .dialects import DB as DB
 from .dialects import DIALECTS, SILENCE, Dialect, Sqlite
@@ -50,7 +52,7 @@ def dialect() -> Dialect:
 
 
 def initialize(settings: Settings | None = None) -> None:
-    """Say which database the process uses, and read the keys of its secrets; opens no connection.
+    """Say which database the process uses, and read the keys that seal and sign; opens no connection.
 
     Raises ``ConfigError`` for a URL or keys that can't be used and ``MissingDriver`` that names the extra.
     """
@@ -72,12 +74,21 @@ def initialize(settings: Settings | None = None) -> None:
         if name in parameters:
             parameters[name] = unquote(parameters[name])
     DB.initialize(_dialect.open(parameters, settings))
-    keyring.use(settings.secrets, Path(f"{DB.database}.key") if url.startswith("sqlite:") else None)
+    is_file = url.startswith("sqlite:")
+    keyring.use(settings.secrets, Path(f"{DB.database}.key") if is_file else None)
+    signingkeys.use(settings.signing, Path(f"{DB.database}.signing") if is_file else None)
 
 
 def initialized() -> bool:
     """Tell whether the process knows its database."""
     return DB.obj is not None
+
+
+def signing_keys() -> tuple[SigningKey, ...]:
+    """Give the keys with which the service signs, which are read with those that seal."""
+    if not initialized():
+        initialize()
+    return signingkeys.of_service()
 
 
 def disconnect() -> None:

@@ -14,6 +14,7 @@ from ..access import EVERYBODY, Owner
 from ..errors import BrokenSeal
 from ..globals import MASK
 from ..members import VERSION
+from ..signing import member as signing
 from ..subscriptions import masked, place
 from . import keyring
 from .base import BaseModel, plain
@@ -24,7 +25,7 @@ from .statements import keys, marks, run
 MEMBERS = "uuid name jsonpath user disabled error target_url version extensions auth created updated deleted".split()
 
 #: Those that an answer has only when they are set.
-ADDED = ("retry", "limits", "ordered", "content_mode", "event_version")
+ADDED = ("retry", "limits", "ordered", "content_mode", "event_version", "signing")
 #: Those that are written as they were sent.
 _AS_SENT = ("name", "jsonpath", "target_url", "ordered", "content_mode", "event_version")
 #: The columns of a subscription that does not fail.
@@ -87,6 +88,7 @@ class EventMatch(BaseModel):
     paced_until = peewee.DateTimeField(null=True)
     content_mode = peewee.CharField(max_length=16, null=True)
     event_version = peewee.CharField(max_length=8, null=True)
+    signing = peewee.TextField(null=True)
 
     @property
     def lane(self) -> str:
@@ -104,9 +106,12 @@ class EventMatch(BaseModel):
 
         Raises as ``extension_values``, and ``BrokenSeal`` where it can't be opened.
         """
-        return (
-            keyring.opened(self.auth, "auth", self.user, self.uuid) if keyring.sealed(self.auth) else _object(self.auth)
-        )
+        return self._opened("auth")
+
+    @property
+    def signing_values(self) -> dict[str, Any]:
+        """Give ``signing`` as a value, secrets included; none is the empty object. Raises as ``auth_values``."""
+        return self._opened("signing")
 
     @property
     def retry_values(self) -> dict[str, Any]:
@@ -118,13 +123,18 @@ class EventMatch(BaseModel):
         """Give ``limits`` as a value; none is the empty object. Raises as ``extension_values``."""
         return _object(self.limits)
 
+    def _opened(self, name: str) -> dict[str, Any]:
+        text = getattr(self, name)
+        return keyring.opened(text, name, self.user, self.uuid) if keyring.sealed(text) else _object(text)
+
     def to_hash(self, clear_auth: bool = False, naive: bool = False) -> dict[str, Any]:
-        """Give the members of an answer; secrets are masked unless ``clear_auth``.
+        """Give the members of an answer; secrets, also those of ``signing``, are masked unless ``clear_auth``.
 
         They are the thirteen of ``MEMBERS``, and of ``ADDED`` those that are set.
         """
         found: dict[str, Any] = {name: plain(getattr(self, name), naive) for name in MEMBERS}
-        auth = self._shown_auth()
+        auth = self._shown("auth", {"type": MASK})
+        signs = self._shown("signing", {"schemes": [MASK]})
         found["extensions"] = _readable(self.extensions)
         found["auth"] = auth if clear_auth else masked(auth)
         added: dict[str, Any] = {
@@ -133,14 +143,15 @@ class EventMatch(BaseModel):
             "ordered": self.ordered,
         }
         added |= {"content_mode": self.content_mode, "event_version": self.event_version}
+        added["signing"] = signs if clear_auth else signing.masked(signs)
         return found | {name: added[name] for name in ADDED if added[name]}
 
-    def _shown_auth(self) -> dict[str, Any]:
-        """Give ``auth``; one that can't be opened as what no request can set, so that it is not lost by a PUT."""
+    def _shown(self, name: str, sealed: dict[str, Any]) -> dict[str, Any]:
+        """Give secrets; those that can't be opened as what no request can set, so that no PUT loses them."""
         try:
-            return self.auth_values
+            return self._opened(name)
         except BrokenSeal:
-            return {"type": MASK}
+            return sealed
         except ValueError:
             return {}
 
@@ -273,7 +284,7 @@ def _lane(uuid: UUID, target_url: str, own: bool) -> str:
 
 
 def columns(row: EventMatch, members: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    """Give the columns of a row to write for members as ``subscriptions.validate`` gives them, ``auth`` sealed.
+    """Give the columns of a row to write for members as ``subscriptions.validate`` gives them, secrets sealed.
 
     Disabling again keeps the time that is stored, reviving clears what led to it. Raises ``NoKey``.
     """
@@ -282,6 +293,9 @@ def columns(row: EventMatch, members: Mapping[str, Any], at: datetime) -> dict[s
         written["extensions"] = json.dumps(members["extensions"], ensure_ascii=False)
     if "auth" in members:
         written["auth"] = keyring.stored(members["auth"], "auth", row.user, row.uuid)
+    if "signing" in members:
+        signs = members["signing"]
+        written["signing"] = keyring.stored(signs, "signing", row.user, row.uuid) if signs else None
     for name in ("retry", "limits"):
         if name in members:
             written[name] = json.dumps(members[name]) if members[name] else None

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 from uuid import UUID
 
-from .. import sealing
+from .. import keyfile, sealing
 from ..config import Secrets
 from ..errors import ConfigError, NoKey
 from ..sealing import Keyring
@@ -25,8 +21,13 @@ _beside: Path | None = None
 _plaintext = False
 
 _SETTING = "secrets.keys or secrets.key_file"
-#: What a new file begins with.
-_HEAD = "# Without this file the secrets in the database can't be opened; keep a copy of it elsewhere.\n"
+#: The kind of these keys, as a file has them.
+KIND = keyfile.Kind(
+    sealing.new_key,
+    sealing.read_keys,
+    "# Without this file the secrets in the database can't be opened; keep a copy of it elsewhere.\n",
+    sealing.REMEDY,
+)
 
 
 def use(secrets: Secrets, beside: Path | None) -> None:
@@ -39,101 +40,15 @@ def use(secrets: Secrets, beside: Path | None) -> None:
         raise ConfigError("secrets.keys and secrets.key_file: only one of them can be set; put all keys into the file")
     found = secrets.keys
     if secrets.key_file:
-        found = read_file(Path(secrets.key_file).expanduser(), "secrets.key_file: ")
+        found = keyfile.read(KIND, Path(secrets.key_file).expanduser(), "secrets.key_file: ")
     elif not found and beside is not None and beside.exists():
-        found = read_file(beside)
+        found = keyfile.read(KIND, beside)
     _ring, _beside, _plaintext = Keyring(found), beside, secrets.plaintext
 
 
 def ids() -> tuple[str, ...]:
     """Give the ids of the keys, the one that seals first."""
     return _ring.ids
-
-
-def read_file(file: Path, place: str = "") -> tuple[sealing.Key, ...]:
-    """Read a file of keys: one on each line, empty lines and those that begin with ``#`` left out.
-
-    Raises ``ConfigError``, also where there is no key in it.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{place}{file}: can't be read: {error.strerror}; {sealing.REMEDY} {file}") from error
-    except UnicodeDecodeError:
-        # Without the cause, which holds the text.
-        raise ConfigError(f"{place}{file}: must be text, one key on each line; {sealing.REMEDY} {file}") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            try:
-                found.append(sealing.read_key(line))
-            except ValueError as error:
-                raise ConfigError(f"{place}{file}: line {number}: {error}") from None
-    if not found:
-        raise ConfigError(f"{place}{file}: has no key; {sealing.REMEDY} {file}")
-    try:
-        return sealing.read_keys(key.text for key in found)
-    except ValueError as error:
-        raise ConfigError(f"{place}{file}: {error}") from None
-
-
-def add_to_file(file: Path, key_id: str | None = None) -> tuple[str, bool]:
-    """Make a key, behind the others of a file, or in a new file that only its owner can read.
-
-    Gives its id, and whether it is the only one. Raises ``ConfigError``.
-    """
-    key = new(key_id)
-    try:
-        if _made(file, key):
-            return key.id, True
-        others = read_file(file)
-        if key.id in {other.id for other in others}:
-            raise ConfigError(f"{file}: has a key with the id {key.id} already; choose another with --id")
-        missing = "" if file.read_bytes().endswith(b"\n") else "\n"
-        with file.open("a", encoding="utf-8") as text:
-            text.write(f"{missing}{key.text}\n")
-            text.flush()
-            os.fsync(text.fileno())
-    except OSError as error:
-        raise ConfigError(f"{file}: can't be written: {error.strerror}") from error
-    return key.id, False
-
-
-def new(key_id: str | None = None) -> sealing.Key:
-    """Make a key, named after the day unless told otherwise; raises ``ConfigError`` for an id of another form."""
-    try:
-        return sealing.new_key(key_id or f"{time.strftime('%Y%m%d', time.gmtime())}-{token_hex(2)}")
-    except ValueError as error:
-        raise ConfigError(f"--id: {error}") from None
-
-
-def _made(file: Path, key: sealing.Key) -> bool:
-    """Write a key into a file that was not there; False if it was. Nobody ever sees it without its content."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.{token_hex(8)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as text:
-            text.write(f"{_HEAD}{key.text}\n")
-            text.flush()
-            os.fsync(text.fileno())
-        os.link(draft, file)
-    except FileExistsError:
-        return False
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-    _settle(file.parent)
-    return True
-
-
-def _settle(folder: Path) -> None:
-    """See to it that a new name in a folder survives the loss of power, as what is sealed with the key does."""
-    with suppress(OSError):  # not on Windows
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def require() -> None:
@@ -146,15 +61,15 @@ def require() -> None:
     if _ring.ids:
         return
     if _plaintext:
-        LOG.warning("service.starting secrets=plaintext: auth is stored in clear (secrets.plaintext)")
+        LOG.warning("service.starting secrets=plaintext: secrets are stored in clear (secrets.plaintext)")
     elif _beside is not None:
-        key = new()
+        key = keyfile.new(KIND)
         try:
             # Of several processes that start at once one makes it, and the others read that.
-            made = _made(_beside, key)
+            made = keyfile.made(KIND, _beside, key)
         except OSError as error:
             raise ConfigError(f"{_beside}: can't be written: {error.strerror}; set secrets.key_file") from error
-        _ring = Keyring(read_file(_beside))
+        _ring = Keyring(keyfile.read(KIND, _beside))
         if made:
             LOG.warning("service.starting secrets=%s: made the key %s; keep a copy of the file", _beside, key.id)
     else:
@@ -164,7 +79,7 @@ def require() -> None:
 def no_key() -> NoKey:
     """Give the error that says how to make a key."""
     return NoKey(
-        f"{_SETTING}: no key is set, and auth is not stored in clear; {sealing.REMEDY} FILE, and set"
+        f"{_SETTING}: no key is set, and secrets are not stored in clear; {sealing.REMEDY} FILE, and set"
         " secrets.key_file = FILE (or, for development, secrets.plaintext = true)"
     )
 
@@ -172,7 +87,7 @@ def no_key() -> NoKey:
 def remedy(key_id: str) -> str:
     """Say what to do about a key that is missing."""
     beside = f", or the file {_beside}" if _beside is not None else ""
-    return f"{_SETTING}: lacks the key {key_id!r}, with which a subscription's auth is sealed; add it there{beside}"
+    return f"{_SETTING}: lacks the key {key_id!r}, with which a subscription's secrets are sealed; add it there{beside}"
 
 
 def sealed(text: str | None) -> bool:

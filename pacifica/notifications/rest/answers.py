@@ -76,7 +76,7 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
         return cherrypy.HTTPError(int(status), "Too many events are waiting; send the same request again later.")
     if isinstance(error, errors.NoKey):
         LOG.error("request.refused error=%s", error)
-        return cherrypy.HTTPError(int(status), "auth can't be stored: the operator has set no key (secrets.keys).")
+        return cherrypy.HTTPError(int(status), "secrets can't be stored: the operator has set no key (secrets.keys).")
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         LOG.warning("request.unavailable error=%s", error)
         return cherrypy.HTTPError(int(status), "The database does not answer; send the same request again later.")

@@ -19,6 +19,7 @@ from ..access import Owner
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
+from ..signing.member import OF_SERVICE, WITH_SECRET
 from . import answers, dialect
 from .identity import permit
 from .patience import Patience
@@ -31,6 +32,10 @@ _ALL, _ONE = "/eventmatch", "/eventmatch/UUID"
 _LONGEST_PAGE = 1000
 #: Looking up a new target's name may take a second; eight may be under way.
 _RESOLVER: Patience[bool] = Patience(1.0, at_once=8)
+_NO_KEY = (
+    f"names {' or '.join(sorted(OF_SERVICE))}, for which the service has to have a key, and the operator has set none"
+    f" (signing.key_file); use {' or '.join(sorted(WITH_SECRET))}"
+)
 #: How often a PUT is tried again because somebody else wrote in between.
 _TRIES = 5
 
@@ -73,10 +78,11 @@ class EventMatch:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
         answers.nothing_more(query=query)
         settings = get_config()
-        members = _validate(_sent(settings), None, settings)
+        sent = _sent(settings)
+        members = _validate(sent, None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
-            shown = _shown(row, settings, owner, clear="auth" in members)
+            shown = _answered(row, settings, owner, sent)
         _hint(shown, settings)
         return shown
 
@@ -100,7 +106,7 @@ class EventMatch:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
-            shown = _shown(changed, settings, asking.name, clear=subscriptions.brings_secrets(sent))
+            shown = _answered(changed, settings, asking.name, sent)
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
         return shown
@@ -141,6 +147,12 @@ def _shown(row: orm.EventMatch, settings: Settings, asking: str, clear: bool = F
     return row.to_hash(clear or to_owner, settings.notifications.naive_times)
 
 
+def _answered(row: orm.EventMatch, settings: Settings, asking: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a subscription as the answer to the request that wrote it, this once with the secrets that it set."""
+    shown = _shown(row, settings, asking, clear=True)
+    return shown if settings.auth.show == "owner" and row.user == asking else subscriptions.revealed(shown, sent)
+
+
 def _sent(settings: Settings) -> Any:
     raw, _media_type = answers.body(("application/json",), settings.receive.max_body)
     return documents.read(raw, settings.receive.max_depth)
@@ -154,6 +166,8 @@ def _validate(sent: Any, stored: Mapping[str, Any] | None, settings: Settings) -
         if isinstance(text, str) and len(text) <= settings.matching.max_expression:
             dialect.note(text)
         raise
+    if not OF_SERVICE.isdisjoint(members.get("signing", {}).get("schemes", ())) and not orm.signing_keys():
+        raise InvalidSubscription({"/signing/schemes": _NO_KEY})
     if "jsonpath" in members:
         dialect.settle(members["jsonpath"])
     return members

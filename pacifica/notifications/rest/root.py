@@ -12,6 +12,7 @@ from ..errors import Unavailable
 from ..globals import VERSION
 from . import answers
 from .eventmatch import EventMatch
+from .keys import Keys
 from .login import Auth
 from .patience import Patience
 from .receive import ReceiveEvent
@@ -109,6 +110,7 @@ class Root:
     receive = ReceiveEvent()
     health = Health()
     auth = Auth()
+    keys = Keys()
     schemas = Schemas()
     #: CherryPy would put an icon of its own here.
     favicon_ico = None
@@ -125,6 +127,7 @@ class Root:
                 for name in (
                     "receive",
                     "eventmatch",
+                    "keys",
                     "health/live",
                     "health/ready",
                     "schemas/event",

@@ -48,7 +48,7 @@ def expected(before: Contents, zone: str, attributes: Mapping[UUID, Row]) -> Con
 def _subscription(row: Row, to_utc: Any) -> Row:
     times = {name: to_utc(row[name]) for name in ("created", "updated", "disabled", "deleted")}
     ours = dict.fromkeys(("auth", "failing_since", "retry", "limits", "warned", "paced_until"))
-    ours |= dict.fromkeys(("content_mode", "event_version"))
+    ours |= dict.fromkeys(("content_mode", "event_version", "signing"))
     return ours | {"failures": 0, "ordered": False} | row | times
 
 
