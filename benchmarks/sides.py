@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 
 from tests.support.ports import free_port
 from tests.support.process import Process, clean_environment
-from tests.support.processes import write_config
+from tests.support.processes import PROXY_SECRET, write_config
 from tests.support.servers import PostgreSQL, Redis
 
 #: What release 0.5.2 is installed with.
@@ -115,7 +115,11 @@ class Installation:
         cherrypy = folder / "cherrypy.ini"
         cherrypy.write_text(_CHERRYPY)
         self._env = clean_environment(
-            folder / "home", NOTIFICATIONS_CONFIG=str(self._config), NOTIFICATIONS_CPCONFIG=str(cherrypy)
+            folder / "home",
+            NOTIFICATIONS_CONFIG=str(self._config),
+            NOTIFICATIONS_CPCONFIG=str(cherrypy),
+            # Of no interest to release 0.5.2, which believes everybody.
+            NOTIFICATIONS_AUTH_PROXY_SECRET=PROXY_SECRET[1],
         )
         address = f"127.0.0.1:{self.port}"
         if uwsgi:
@@ -164,7 +168,7 @@ class Installation:
             "jsonpath": '$[?(@.eventType = "org.pacifica.metadata.ingest")]',
             "target_url": f"{target}/",
         }
-        headers = {"Content-Type": "application/json", "Http-Remote-User": user}
+        headers = {"Content-Type": "application/json", "Http-Remote-User": user, **dict([PROXY_SECRET])}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request("POST", "/eventmatch", json.dumps(subscription), headers)
         answer = connection.getresponse()

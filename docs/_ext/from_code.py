@@ -1,6 +1,7 @@
-"""Makes pages of the documentation from the code: every setting, every kind of error, the help of every command.
+"""Makes pages of the documentation from the code: settings, kinds of errors, roles, the help of every command.
 
-A line ``<!-- settings -->``, ``<!-- errors -->`` or ``<!-- help NAME -->`` of a page is replaced when Sphinx reads it.
+A line ``<!-- settings -->``, ``<!-- errors -->``, ``<!-- roles -->`` or ``<!-- help NAME -->`` of a page is replaced when
+Sphinx reads it.
 Knows nothing of Sphinx but the one event, so that the tests use it without Sphinx.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pacifica.notifications import __main__ as service
-from pacifica.notifications import config
+from pacifica.notifications import access, config
 from pacifica.notifications.commands.parser import make_parser
 from pacifica.notifications.commands.settings import shown
 from pacifica.notifications.config import sections
@@ -26,6 +27,7 @@ from pacifica.notifications.rest import problems
 _WIDTH = 96
 _SETTINGS = re.compile(r"^<!-- settings -->$", re.MULTILINE)
 _ERRORS = re.compile(r"^<!-- errors -->$", re.MULTILINE)
+_ROLES = re.compile(r"^<!-- roles -->$", re.MULTILINE)
 _HELP = re.compile(r"^<!-- help ([a-z-]+(?: [a-z-]+)*) -->$", re.MULTILINE)
 _KINDS = {
     "str": "text",
@@ -33,8 +35,10 @@ _KINDS = {
     "bool": "true or false",
     "int": "whole number",
     "float": "number",
+    "Secret": "text, a secret",
     "tuple[float, ...]": "numbers separated by commas",
     "tuple[str, ...]": "words separated by commas",
+    "tuple[tuple[str, str], ...]": "pairs separated by commas",
     "tuple[Key, ...]": "keys separated by commas",
     "tuple[SigningKey, ...]": "keys separated by commas",
 }
@@ -49,7 +53,7 @@ def setup(app: Any) -> dict[str, bool]:
 def _on_read(app: Any, page: str, source: list[str]) -> None:
     filled = fill(source[0])
     if filled != source[0]:
-        for module in (config, service, problems, inspect.getmodule(make_parser)):
+        for module in (access, config, service, problems, inspect.getmodule(make_parser)):
             app.env.note_dependency(inspect.getfile(module))
         source[0] = filled
 
@@ -58,7 +62,18 @@ def fill(page: str) -> str:
     """Give a page's text with what is made from the code in its place."""
     page = _SETTINGS.sub(lambda _: settings(), page)
     page = _ERRORS.sub(lambda _: kinds_of_errors(), page)
+    page = _ROLES.sub(lambda _: roles(), page)
     return _HELP.sub(lambda found: help_of(found[1]), page)
+
+
+def roles() -> str:
+    """Tell how far each role reaches, one row for each request."""
+    names = {access.Reach.NONE: "403", access.Reach.OWN: "own", access.Reach.ALL: "all"}
+    lines = [f"| request | {' | '.join(f'`{role}`' for role in access.Role)} |", f"|---|{'---|' * len(access.Role)}"]
+    for method, place in access.TABLE:
+        cells = [names[access.reach(method, place, role)] for role in access.Role]
+        lines.append(f"| `{method} {place}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def settings() -> str:
@@ -74,7 +89,7 @@ def settings() -> str:
         default = shown(spec.default) if spec.default is not None else ""
         default = f"default `{default}`" if default else "no default"
         facts = f"{_KINDS[str(spec.type)]}; {default}; environment `{config.environment_name(name, spec)}`"
-        lines += [f"`{key}`", f": {comments[kind.__name__, key]}", "", f"  *{facts[0].upper()}{facts[1:]}*", ""]
+        lines += [f"`{key}`", f": {comments[kind.__name__, spec.name]}", "", f"  *{facts[0].upper()}{facts[1:]}*", ""]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import cherrypy
 from . import globals as names
 from . import orm
 from .config import load
-from .embedded import WorkerPlugin, log_to_stderr, mount, prepare
+from .embedded import WorkerPlugin, log_to_stderr, mount, prepare, say_who_may_send
 from .errors import ConfigError, NotificationsError
 from .rest.server import Server
 
@@ -46,6 +46,7 @@ def main(*argv: str) -> int:
     mount(chosen)
     # Bodies are bounded by receive.max_body, with an answer that says so.
     cherrypy.config.update({"server.max_request_body_size": 0})
+    say_who_may_send(settings, [] if cherrypy.server.socket_file else [cherrypy.server.socket_host or "every address"])
     cherrypy.server.instance = Server()
     if settings.embedded:
         WorkerPlugin(cherrypy.engine).subscribe()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import ipaddress
 import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 
 from . import globals as names
-from . import orm, resolving, waking
+from . import login, orm, resolving, waking
 from .config import Settings, get_config, mask_url, use
 from .errors import ConfigError
 from .rest import Door, Log, Request, Root
@@ -30,6 +34,7 @@ def prepare(settings: Settings, patient: bool = True) -> None:
     """
     use(settings)
     waking.require_broker(settings)
+    login.use(settings)
     orm.initialize(settings)
     if patient:
         orm.wait_until_up(settings)
@@ -66,6 +71,24 @@ def _say(settings: Settings) -> None:
         LOG.info("service.starting worker=embedded: this service routes and delivers itself (broker_url)")
     elif not waking.worker_seen():
         LOG.warning("service.starting worker=none was seen lately; start one with: %s", waking.WORKER_COMMAND)
+
+
+def say_who_may_send(settings: Settings, addresses: Iterable[str]) -> None:
+    """Warn where everybody on the network may send events; ``addresses`` are those that are listened on."""
+    open_to_all = [address for address in addresses if not _is_loopback(address)]
+    if settings.receive.auth == "none" and open_to_all:
+        LOG.warning(
+            "service.starting receive=anybody: whoever reaches %s may send events; set receive.auth = any, or limit"
+            " /receive by a proxy",
+            ", ".join(open_to_all),
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def log_to_stderr() -> None:
@@ -112,6 +135,7 @@ def serve_uwsgi() -> bool:
     except ImportError:
         return False
     prepare(get_config())
+    say_who_may_send(get_config(), _listened_on(uwsgi.sockets))
     if get_config().embedded and uwsgi.worker_id() > 0:
         # Loaded after the fork (--lazy-apps).
         _after_fork()
@@ -121,6 +145,14 @@ def serve_uwsgi() -> bool:
         # Here, so that the processes share it where it is loaded before the fork.
         waking.celery()
     return True
+
+
+def _listened_on(descriptors: Iterable[int]) -> Iterator[str]:
+    """Give the addresses of sockets; those in the file system, which have none, are left out."""
+    for descriptor in descriptors:
+        with socket.socket(fileno=os.dup(descriptor)) as listening:
+            if listening.family in (socket.AF_INET, socket.AF_INET6):
+                yield listening.getsockname()[0]
 
 
 def _after_fork() -> None:

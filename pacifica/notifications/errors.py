@@ -66,6 +66,23 @@ class NoIdentity(NotificationsError):
     """Nobody is named in the request, or the name can't be believed."""
 
 
+class BadToken(NoIdentity):
+    """The request brings a token, which is unknown or has expired."""
+
+
+class TooOften(NotificationsError):
+    """The caller must wait, ``seconds`` long, before it tries again."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        """Take what is said and how long to wait."""
+        self.seconds = seconds
+        super().__init__(text)
+
+
+class NotAllowed(NotificationsError):
+    """The caller is known, and may not do this."""
+
+
 class NotYours(NotificationsError):
     """There is no such thing among the caller's own."""
 

@@ -31,6 +31,9 @@ DELIVERY_HEADER = "Notifications-Delivery"
 ATTEMPT_HEADER = "Notifications-Attempt"
 REPLAY_HEADER = "Notifications-Replay"
 
+#: Header of a request by which the proxy shows that it is the proxy.
+PROXY_SECRET_HEADER = "Notifications-Proxy-Secret"  # noqa: S105 - its name
+
 #: Header of an answer that carries advice about a request that was accepted all the same.
 HINT_HEADER = "Notifications-Hint"
 

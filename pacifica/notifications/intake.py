@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from . import events, orm
+from .access import Caller
 from .config import Settings
 from .errors import Conflict
 from .writer import writer
@@ -18,14 +19,17 @@ _CONFLICT = (
 )
 
 
-def accept(body: bytes, content_type: str, settings: Settings) -> orm.Stored:
+def accept(body: bytes, content_type: str, settings: Settings, sender: Caller | None = None) -> orm.Stored:
     """Store one event and give its row; when this returns, the row is committed.
 
-    The same event again gives the row that it has. Raises ``Refused`` for what is no event, ``Conflict`` where
-    conflicts are refused, ``Unavailable`` when the database does not answer, or not in time, and ``Overloaded`` when
-    too many events are waiting; then sending it again is safe.
+    The same event again gives the row that it has. Raises ``Refused`` for what is no event, ``NotAllowed`` for what its
+    sender may not send, where somebody was asked, ``Conflict`` where conflicts are refused, ``Unavailable`` when the
+    database does not answer, or not in time, and ``Overloaded`` when too many events are waiting; then sending it again
+    is safe.
     """
     event = events.parse(body, content_type, settings.receive.max_depth)
+    if sender is not None:
+        sender.require_may_send(event.source, event.type)
     stored = writer(settings.receive).store(orm.NewEvent.of(event), len(body))
     _log(event, stored)
     if stored.conflicts_with is not None and settings.receive.on_conflict == "refuse":
@@ -36,13 +40,16 @@ def accept(body: bytes, content_type: str, settings: Settings) -> orm.Stored:
     return stored
 
 
-def accept_all(accepted: Sequence[events.Event], settings: Settings) -> list[orm.Stored]:
+def accept_all(accepted: Sequence[events.Event], settings: Settings, sender: Caller | None = None) -> list[orm.Stored]:
     """Store the events of one request, all of them or none, and give their rows in order; raises as ``accept``.
 
     ``Conflict`` names the places of those that conflict, as in ``/2/id``.
     """
     if not accepted:
         return []
+    if sender is not None:
+        for event in accepted:
+            sender.require_may_send(event.source, event.type)
     news = [orm.NewEvent.of(event) for event in accepted]
     stored = writer(settings.receive).store_all(news, sum(len(event.text) for event in accepted))
     refuse = settings.receive.on_conflict == "refuse"

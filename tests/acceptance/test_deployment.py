@@ -375,8 +375,32 @@ def test_producers_come_by_address_or_password(site: Deployment) -> None:
     ],
 )
 def test_only_producers_send_events(site: Deployment, path: str) -> None:
-    """With a user's password alone no event is taken, however the path is written."""
-    assert send_event(site, path, basic("alice"), (HEADER, "metadata"), source=ELSEWHERE) in (400, 401, 404, 405, 421)
+    """With a user's password alone, or a token, no event is taken, however the path is written."""
+    refused = (400, 401, 403, 404, 405, 421)
+
+    assert send_event(site, path, basic("alice"), (HEADER, "metadata"), source=ELSEWHERE) in refused
+    assert send_event(site, path, ("Authorization", "Bearer x"), source=ELSEWHERE) in refused
+
+
+def test_tokens_pass_the_proxy(site: Deployment) -> None:
+    """Who brings a token is whom it names and is asked for no password; everybody else is."""
+    command = [f"{shipped.PROGRAMS}pacifica-notifications-cmd", "token", "create", "carols", "--user", "carol"]
+    token = site.run([*command, "--role", "user"]).splitlines()[0]
+    bearer = ("Authorization", f"Bearer {token}")
+
+    made = subscribe(site, [bearer])
+    forged = subscribe(site, [bearer, (HEADER, "mallory")])
+    guessed = subscribe(site, [("Authorization", f"bearer {token[:-1]}x"), (HEADER, "mallory")])
+    empty = subscribe(site, [("Authorization", "Bearer"), (HEADER, "mallory")])
+    twice = subscribe(site, [bearer, basic("alice")])
+
+    assert (made.status, made.json()["user"], forged.json()["user"]) == (200, "carol", "carol")
+    assert (guessed.status, guessed.headers["WWW-Authenticate"]) == (
+        401,
+        'Bearer realm="pacifica-notifications", error="invalid_token"',
+    )
+    assert (empty.status, empty.headers["WWW-Authenticate"][:5]) == (401, "Basic")
+    assert twice.status == 400
 
 
 # The prefix.

@@ -25,7 +25,7 @@ from tests.support.target import RecordingTarget
 #: What must be found nowhere, by where it is planted.
 PLANTED = {
     name: f"geheim-{name}-{uuid4().hex}"
-    for name in ("first", "second", "failing", "broken", "refused", "gone", "policy")
+    for name in ("first", "second", "failing", "broken", "refused", "gone", "policy", "proxy")
 }
 OLD, NEW = make_key("old"), make_key("new")
 
@@ -59,7 +59,7 @@ def leaks(text: str) -> list[str]:
 @contextmanager
 def listening(url: str, heard: list[str]) -> Iterator[None]:
     """Write down every command that the broker is given."""
-    with Client.from_url(url) as client, client.monitor() as monitor:
+    with Client.from_url(url, socket_timeout=None) as client, client.monitor() as monitor:
 
         def listen() -> None:
             for command in monitor.listen():
@@ -99,11 +99,14 @@ def test_secrets_go_to_their_targets_alone(
     heard: list[str] = []
     seen: list[str] = []
     assert command.run("dbsync").returncode == 0
+    made = command.run("token", "create", "robot", "--user", "alice", "--role", "user")
+    PLANTED["token"] = made.stdout.strip()
+    guarded = Command(tmp_path, settings | {"auth.proxy_secret": PLANTED["proxy"]}, name="guarded")
 
     with listening(redis_url, heard), Service(tmp_path, settings) as web, Worker(tmp_path, settings) as worker:
 
-        def ask(method: str, path: str, body: object = None, user: str = "alice") -> Any:
-            answer = web.request(method, path, user=user, json=body)
+        def ask(method: str, path: str, body: object = None, user: str | None = "alice", **headers: str) -> Any:
+            answer = web.request(method, path, user=user, json=body, headers=headers)
             answers.append(f"{answer.headers} {answer.text}")
             return answer
 
@@ -138,6 +141,9 @@ def test_secrets_go_to_their_targets_alone(
             ask("GET", one, user="mallory")
         for path in ("/eventmatch", "/", "/health/ready", "/schemas/eventmatch", "/nothing"):
             ask("GET", path)
+        assert ask("GET", "/eventmatch", user=None, Authorization=f"Bearer {PLANTED['token']}").status_code == 200
+        for odd in ("Bearer {0}x", "Basic {0}", "{0}", "Bearer Bearer {0}", "Bearer {0}, Bearer {0}"):
+            assert ask("GET", "/eventmatch", user=None, Authorization=odd.format(PLANTED["token"])).status_code == 401
         ask("DELETE", f"/eventmatch/{gone['uuid']}", user="bob")
 
         printed = [
@@ -149,8 +155,11 @@ def test_secrets_go_to_their_targets_alone(
                 ("eventget", "--json"),
                 ("deliveries", "list", "--json"),
                 ("eventretry", "--all", event),
+                ("token", "list", "--json"),
+                ("token", "create", "robot", "--user", "alice", "--role", "user"),
             )
         ]
+        printed += [guarded.run("config"), guarded.run("config", "--json")]
         rotating = Command(tmp_path, settings | {SETTING: f"{NEW},{OLD}"}, name="rotating")
         with Process(
             rotating.arguments("rotate-keys", "--json"), tmp_path / "rotation.log", env=rotating.env
@@ -163,6 +172,7 @@ def test_secrets_go_to_their_targets_alone(
 
     # What is looked for is there to be found.
     assert leaks((tmp_path / "service.ini").read_text()) == ["a key", "policy"]
+    assert leaks((tmp_path / "guarded.ini").read_text()) == ["a key", "policy", "proxy"]
     sent = [request.header("Authorization") or "" for request in target.requests("/first")]
     assert leaks(" ".join(sent)) == ["first for HTTP basic", "second"]
     assert leaks(str([request.header("Authorization") for request in target.requests("/failing")])) == ["failing"]

@@ -344,6 +344,37 @@ def test_what_a_later_schema_adds_is_added(
     assert described(url) ^ described(new) == set()
 
 
+@pytest.mark.parametrize("undone", ["DROP TABLE token", "DROP INDEX token_digest", ""])
+def test_tokens_are_added(new_url: Callable[[], str], undone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of 4.4, also one where the step broke off, keeps its rows and can have tokens, each digest once."""
+    url, new = new_url(), new_url()
+    older_database(url, (4, 4), monkeypatch)
+    write_row(url, "eventmatch", 1)
+    before = contents(url)
+    if undone:
+        use_database(url)
+        OrmSync.update_tables()
+        orm.disconnect()
+        with opened(url) as database:
+            on = " ON token" if kind_of(url) == "mysql" and "INDEX" in undone else ""
+            database.execute_sql(undone + on)
+            database.execute_sql("UPDATE notificationsystem SET value = 4 WHERE part = 'minor'")
+
+    for each in (url, new):
+        use_database(each)
+        synced = OrmSync.update_tables()
+        with orm.session():
+            orm.Token.make("one", "alice", "user")
+            with pytest.raises(orm.DatabaseError):
+                orm.Token.create(**(orm.Token.get_by_id("one").__data__ | {"name": "another"}))
+            orm.Token.revoke("one")
+        orm.disconnect()
+
+    assert synced.now == OrmSync.versions[-1]
+    assert contents(url) == before
+    assert described(url) ^ described(new) == set()
+
+
 @pytest.mark.parametrize("undone", [("eventlog", "mode"), ("eventmatch", "signing"), None], ids=str)
 def test_modes_are_added(
     new_url: Callable[[], str], undone: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
@@ -553,6 +584,7 @@ def test_what_hangs_on_old_tables_is_named_before_it_is_lost(url: str, hanging: 
     [
         ("CREATE TABLE worker (number INTEGER)", r"\bworker\b"),
         ("CREATE TABLE targetstate (number INTEGER)", r"\btargetstate\b"),
+        ("CREATE TABLE token (number INTEGER)", r"\btoken\b"),
         ("ALTER TABLE eventlog ADD COLUMN note VARCHAR(9)", "the column note of eventlog"),
     ],
 )

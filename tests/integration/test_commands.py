@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return write_config(tmp_path / "config.ini", {})
 
 
-#: `version(4, 3)` lets the database have another schema until the test ends.
+#: `version(4, 5)` lets the database have another schema until the test ends.
 SetVersion = Callable[[int, int], None]
 
 
@@ -114,8 +114,8 @@ def test_false_is_255(tmp_path: Path) -> None:
 
     assert (before.returncode, before.stdout) == (255, "")
     assert "pacifica-notifications-cmd dbsync" in before.stderr
-    assert (made.returncode, made.stdout, made.stderr) == (0, "the tables were made: schema 4.4\n", "")
-    assert (after.returncode, after.stdout, after.stderr) == (0, "schema 4.4: current\n", "")
+    assert (made.returncode, made.stdout, made.stderr) == (0, "the tables were made: schema 4.5\n", "")
+    assert (after.returncode, after.stdout, after.stderr) == (0, "schema 4.5: current\n", "")
 
 
 def test_settings_file_is_really_used(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_dbsync_can_be_repeated(run: Run, doors: Doors) -> None:
 
     done = run(doors.file, "dbsync")
 
-    assert (done.returncode, done.stdout) == (0, "the tables were there already: schema 4.4\n")
+    assert (done.returncode, done.stdout) == (0, "the tables were there already: schema 4.5\n")
     assert doors.subscription(subscription).uuid == subscription
 
 
@@ -239,7 +239,7 @@ def test_dbsync_prints_json(tmp_path: Path, empty_url: str, run: Run) -> None:
 
     first, second = shown
     assert first == {
-        "schema": "4.4",
+        "schema": "4.5",
         "before": None,
         "created": True,
         "upgraded": False,
@@ -249,7 +249,7 @@ def test_dbsync_prints_json(tmp_path: Path, empty_url: str, run: Run) -> None:
         "differences": [],
         "targets": [],
     }
-    assert second == first | {"before": "4.4", "created": False}
+    assert second == first | {"before": "4.5", "created": False}
 
 
 def test_several_dbsync_at_once(tmp_path: Path, empty_url: str) -> None:
@@ -272,9 +272,9 @@ def test_several_dbsync_at_once(tmp_path: Path, empty_url: str) -> None:
 @pytest.mark.parametrize(
     ("found", "usable", "equal"),
     [
-        ((4, 4), 0, 0),
-        ((4, 5), 0, -1),
-        ((4, 3), -1, -1),
+        ((4, 5), 0, 0),
+        ((4, 6), 0, -1),
+        ((4, 4), -1, -1),
         ((4, 0), -1, -1),
         ((3, 0), -1, -1),
         ((2, 0), -1, -1),
@@ -296,7 +296,7 @@ def test_dbchk(found: tuple[int, int], usable: int, equal: int, run: Run, doors:
     assert (checked.returncode, compared.returncode, shown.returncode) == (usable, equal, usable)
     assert json.loads(shown.stdout) == {
         "schema": f"{found[0]}.{found[1]}",
-        "needed": "4.4",
+        "needed": "4.5",
         "usable": usable == 0,
         "equal": equal == 0,
     }

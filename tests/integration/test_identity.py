@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from socket import AF_INET
 from uuid import uuid4
 
@@ -11,13 +12,22 @@ import pytest
 
 from tests.support import raw
 from tests.support.missing import missing
-from tests.support.processes import Uwsgi
+from tests.support.processes import PROXY_SECRET, Uwsgi
 from tests.support.watched import Watched
 
 from .conftest import Start
 
 SETTING = "notifications.user_header"
 HEADER = "Http-Remote-User"
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not its loopback."""
+    known = [one for addresses in psutil.net_if_addrs().values() for one in addresses if one.family == AF_INET]
+    found = [one.address for one in known if not one.address.startswith("127.")]
+    if not found:
+        missing("this machine has no IPv4 address but its loopback")
+    return str(found[0])
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +38,15 @@ def database_kind() -> str:
 
 @pytest.fixture(scope="module")
 def service(start: Start) -> Watched:
-    """A service with nothing set that is reached from other machines too."""
+    """A service that is reached from other machines too; none of them is a proxy that it trusts."""
     return start(args=["-a", "0.0.0.0"])
+
+
+@pytest.fixture(scope="module")
+def guarded(start: Start) -> Watched:
+    """A service whose proxies are elsewhere, and must send a secret."""
+    settings = {"auth.trusted_proxies": f"192.0.2.0/24, {own_address()}", "auth.proxy_secret": PROXY_SECRET[1]}
+    return start(settings, args=["-a", "0.0.0.0"])
 
 
 @pytest.fixture(scope="module")
@@ -156,21 +173,44 @@ def test_proxy_must_name_a_user(service: Watched, name: str, value: str) -> None
     assert named(ask(service, [(name, value), (HEADER, "alice")])) == "alice"
 
 
-def own_address() -> str:
-    """Return an address of this machine that is not its loopback."""
-    known = [one for addresses in psutil.net_if_addrs().values() for one in addresses if one.family == AF_INET]
-    found = [one.address for one in known if not one.address.startswith("127.")]
-    if not found:
-        missing("this machine has no IPv4 address but its loopback")
-    return str(found[0])
-
-
 def test_other_machines_have_no_default_user(service: Watched) -> None:
     """A request from another address than the loopback without the header is a 401."""
-    host = own_address()
+    assert HEADER in unnamed(ask(service, [], host=own_address()))
 
-    assert HEADER in unnamed(ask(service, [], host=host))
-    assert named(ask(service, [(HEADER, "alice")], host=host)) == "alice"
+
+def test_the_header_is_believed_from_a_trusted_proxy(service: Watched, guarded: Watched) -> None:
+    """Who connects from an address that is not in auth.trusted_proxies names nobody, whatever else it sends."""
+    host = own_address()
+    claims = [("X-Forwarded-For", "127.0.0.1"), ("X-Real-Ip", "127.0.0.1"), ("Remote-Addr", "127.0.0.1")]
+
+    assert "auth.trusted_proxies" in unnamed(ask(service, [(HEADER, "alice")], host=host))
+    assert "auth.trusted_proxies" in unnamed(ask(service, [(HEADER, "alice"), *claims], host=host))
+    assert "auth.trusted_proxies" in unnamed(ask(guarded, [(HEADER, "alice"), PROXY_SECRET]))
+    assert named(ask(guarded, [(HEADER, "alice"), PROXY_SECRET], host=host)) == "alice"
+    assert named(ask(guarded, [])) == "default_user"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(PROXY_SECRET[0], "")],
+        [(PROXY_SECRET[0], PROXY_SECRET[1][:-1])],
+        [(PROXY_SECRET[0], f"{PROXY_SECRET[1]}0")],
+        [(PROXY_SECRET[0], PROXY_SECRET[1].upper())],
+        [(PROXY_SECRET[0], "***")],
+        [(PROXY_SECRET[0], "\xff\xfe")],
+        [PROXY_SECRET, PROXY_SECRET],
+        [(PROXY_SECRET[0].replace("-", "_"), PROXY_SECRET[1])],
+    ],
+    ids=lambda headers: "+".join(ascii(one[1])[-12:] for one in headers) or "none",
+)
+def test_a_proxy_without_the_secret_is_none(guarded: Watched, headers: raw.Headers) -> None:
+    """With auth.proxy_secret the header is believed only beside the secret, exactly and once; no answer shows it."""
+    message = unnamed(ask(guarded, [(HEADER, "alice"), *headers], host=own_address()))
+
+    assert "auth.proxy_secret" in message
+    assert PROXY_SECRET[1] not in message
 
 
 def test_loopback_of_ipv6(start: Start) -> None:
@@ -234,6 +274,42 @@ def test_uwsgi_has_no_default_user(uwsgi: Uwsgi) -> None:
 )
 def test_uwsgi_believes_no_doubtful_header(uwsgi: Uwsgi, headers: raw.Headers) -> None:
     """What would name two users or none behind uWSGI is a 401."""
-    answer = raw.send(uwsgi.port, "GET", "/eventmatch", headers)
+    answer = raw.send(uwsgi.port, "GET", "/eventmatch", [PROXY_SECRET, *headers])
 
     assert answer.status == 401, answer.text
+
+
+def test_uwsgi_believes_who_has_the_secret(uwsgi: Uwsgi) -> None:
+    """On a port of uWSGI's the header is believed beside the secret alone."""
+    assert raw.send(uwsgi.port, "GET", "/eventmatch", [PROXY_SECRET, (HEADER, "alice")]).status == 200
+    assert "auth.proxy_secret" in unnamed(raw.send(uwsgi.port, "GET", "/eventmatch", [(HEADER, "alice")]))
+
+
+def test_uwsgi_without_a_secret_believes_nobody_on_a_port(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where no secret is set, the header is believed from a unix socket, and from no port, not even of the loopback."""
+    if Uwsgi.available():
+        missing(str(Uwsgi.available()))
+    folder = tmp_path_factory.mktemp("u")
+    socket = folder / "http.sock"
+    with Uwsgi(folder, {"auth.proxy_secret": ""}, args=["--http-socket", str(socket)]) as service:
+        by_port = raw.send(service.port, "GET", "/eventmatch", [(HEADER, "alice"), PROXY_SECRET])
+        by_socket = raw.send_to(socket, "GET", "/eventmatch", [(HEADER, "alice")])
+        service.stop()
+
+    assert "auth.proxy_secret" in unnamed(by_port)
+    assert (by_socket.status, by_socket.json()) == (200, [])
+
+
+def test_who_takes_events_from_everybody_is_told(tmp_path: Path, service: Watched, renamed: Watched) -> None:
+    """At start it is warned where events are taken from everybody beyond the loopback, and nowhere else."""
+    mark = "receive=anybody: whoever reaches "
+    if Uwsgi.available():
+        missing(str(Uwsgi.available()))
+    with Uwsgi(tmp_path / "open", host="") as wide, Uwsgi(tmp_path / "own") as narrow:
+        logs = wide.log, narrow.log
+        wide.stop()
+        narrow.stop()
+
+    assert f"{mark}0.0.0.0 may send events; set receive.auth = any" in service.log
+    assert f"{mark}0.0.0.0 may" in logs[0]
+    assert mark not in renamed.log + logs[1]

@@ -18,7 +18,10 @@ from .factories import make_subscription
 from .ports import free_port
 from .process import Process, clean_environment
 
-__all__ = ["Command", "Process", "Result", "Service", "Uwsgi", "Worker", "script", "write_config"]
+__all__ = ["PROXY_SECRET", "Command", "Process", "Result", "Service", "Uwsgi", "Worker", "script", "write_config"]
+
+#: The header by which the proxy shows that it is the proxy.
+PROXY_SECRET = "Notifications-Proxy-Secret", "5e0c8f1d2b7a4936" * 2
 
 
 def script(name: str) -> Path:
@@ -168,7 +171,8 @@ _LOADED = "WSGI app 0 (mountpoint='') ready in "
 class Uwsgi(_WebPart):
     """The REST application under uWSGI, with a master process; `args` are added to the command line.
 
-    Without a host it listens on every address.
+    Without a host it listens on every address. Who is asked for in a request is believed, because the requests bring
+    the secret of the proxy.
     """
 
     # Its HTTP socket closes after each answer and does not say so.
@@ -190,7 +194,13 @@ class Uwsgi(_WebPart):
         port: int | None = None,
         host: str = "127.0.0.1",
     ) -> None:
+        settings = {"auth.proxy_secret": PROXY_SECRET[1], **(settings or {})}
         super().__init__(folder, name, settings, env, args, port, host)
+
+    def request(self, method: str, path: str, *, user: str | None = None, **options: Any) -> requests.Response:
+        """Send a request as the proxy does."""
+        headers = {**dict([PROXY_SECRET]), **dict(options.pop("headers", None) or {})}
+        return super().request(method, path, user=user, headers=headers, **options)
 
     def arguments(self) -> list[str | Path]:
         """Return the command line."""

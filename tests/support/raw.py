@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPMessage, HTTPResponse
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Headers = Sequence[tuple[str, str]]
@@ -58,6 +59,15 @@ def send(
         connection.sendall(head(method, path, lines) + body)
         if finish:
             connection.shutdown(socket.SHUT_WR)
+        return receive(connection, method)
+
+
+def send_to(path: Path, method: str, place: str, headers: Headers = (), seconds: float = 30) -> Answer:
+    """Send one request without a body to a unix socket and return the answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(path))
+        connection.sendall(head(method, place, [*headers, ("Host", "localhost"), ("Connection", "close")]))
         return receive(connection, method)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pacifica.notifications import config
 from pacifica.notifications import globals as names
-from pacifica.notifications.config import Settings, declared, environment_name, load, mask_url
+from pacifica.notifications.config import Secret, Settings, declared, environment_name, load, mask_url
 from pacifica.notifications.errors import ConfigError
 from pacifica.notifications.sealing import read_key
 from pacifica.notifications.signing.keys import new_key
@@ -23,6 +23,7 @@ from tests.support.keys import make_key
 from tests.support.processes import write_config
 
 NEW, OLD = make_key("new"), make_key("old")
+RANDOM = "3f9d0c5b7a1e48621c3f9d0c5b7a1e48"
 SIGNS = new_key("signs").text
 
 #: What is documented: key, what holds without configuration, environment name (contract, section 7).
@@ -51,6 +52,8 @@ DOCUMENTED = {
     "policy.max_age": (7 * 86400.0, "NOTIFICATIONS_POLICY_MAX_AGE"),
     "policy.max_interval": (900.0, "NOTIFICATIONS_POLICY_MAX_INTERVAL"),
     "auth.show": ("never", "NOTIFICATIONS_AUTH_SHOW"),
+    "auth.trusted_proxies": (("127.0.0.0/8", "::1"), "NOTIFICATIONS_AUTH_TRUSTED_PROXIES"),
+    "auth.proxy_secret": (Secret(), "NOTIFICATIONS_AUTH_PROXY_SECRET"),
     "secrets.keys": ((), "NOTIFICATIONS_SECRETS_KEYS"),
     "secrets.key_file": ("", "NOTIFICATIONS_SECRETS_KEY_FILE"),
     "secrets.plaintext": (False, "NOTIFICATIONS_SECRETS_PLAINTEXT"),
@@ -117,6 +120,23 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "retention.events": ("7200", 7200.0),
     "retention.deliveries": ("0", 0.0),
     "auth.show": ("owner", "owner"),
+    "auth.trusted_proxies": ("10.1.0.0/16, fd00::1", ("10.1.0.0/16", "fd00::1")),
+    "auth.proxy_secret": (RANDOM, Secret(RANDOM)),
+    "auth.producers": ("metadata, ingest", ("metadata", "ingest")),
+    "auth.managers": ("carol", ("carol",)),
+    "auth.admins": ("dave", ("dave",)),
+    "auth.roles": ("operators=admin, cn=staff=user", (("operators", "admin"), ("cn=staff", "user"))),
+    "auth.login": ("htpasswd", "htpasswd"),
+    "auth.module": ("site.login", "site.login"),
+    "auth.class": ("Directory", "Directory"),
+    "auth.htpasswd_file": ("/etc/users", "/etc/users"),
+    "auth.jwt_algorithm": ("HS512", "HS512"),
+    "auth.jwt_key": (RANDOM, Secret(RANDOM)),
+    "auth.jwt_key_file": ("/etc/jwt", "/etc/jwt"),
+    "auth.jwt_lifetime": ("60", 60.0),
+    "auth.login_failures": ("3", 3),
+    "auth.login_window": ("60", 60.0),
+    "receive.auth": ("any", "any"),
     "secrets.keys": (f"{NEW}, {OLD}", (read_key(NEW), read_key(OLD))),
     "secrets.key_file": ("/etc/keys", "/etc/keys"),
     "secrets.plaintext": ("true", True),
@@ -397,6 +417,18 @@ BAD = [
     ("targets.ports", "", "must name a port"),
     ("targets.allow", "example.com", "'example.com' is no address range"),
     ("auth.show", "all", "must be one of never, owner"),
+    ("auth.trusted_proxies", "proxy.example.com", "'proxy.example.com' is no address range"),
+    ("auth.roles", "operators", "'operators' must be NAME=ROLE, with a new name and one of the roles producer, user"),
+    ("auth.roles", "operators=root", "'operators=root' must be NAME=ROLE"),
+    ("auth.roles", "user=admin", "'user=admin' must be NAME=ROLE"),
+    ("receive.auth", "token", "must be one of none, any"),
+    ("auth.jwt_algorithm", "none", "must be one of HS256, HS384, HS512"),
+    ("auth.jwt_algorithm", "RS256", "must be one of HS256, HS384, HS512"),
+    ("auth.jwt_key", "change-me-" + RANDOM, "must be random"),
+    ("auth.jwt_key", "My-Example-" + RANDOM, "must be random"),
+    ("auth.proxy_secret", "change me", "must be random: 32 or more visible ASCII characters"),
+    ("auth.proxy_secret", f"{RANDOM} {RANDOM}", "must be random"),
+    ("auth.proxy_secret", "secret" * 6, "must be random"),
 ]
 
 
@@ -484,6 +516,18 @@ def test_settings_are_frozen() -> None:
         settings.delivery.timeout = 1.0  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.delivery = settings.delivery  # type: ignore[misc]
+
+
+def test_a_secret_shows_nothing_of_itself(tmp_path: Path) -> None:
+    """A secret that is printed, in whatever way, is a mask, and what is wrong with one is said without it."""
+    file = write_config(tmp_path / "c.ini", {"auth.proxy_secret": RANDOM})
+    short = write_config(tmp_path / "short.ini", {"auth.proxy_secret": RANDOM[:31]})
+
+    settings = load(file, environ={})
+
+    assert settings.auth.proxy_secret.text == RANDOM
+    assert RANDOM not in f"{settings} {settings.auth.proxy_secret} {settings.auth!r}"
+    assert RANDOM[:31] not in "".join(faults(short))
 
 
 def test_values_are_found_by_their_names_in_the_file() -> None:

@@ -29,6 +29,7 @@ import requests
 from cherrypy.lib import reprconf
 
 from pacifica.notifications import (
+    access,
     config,
     documents,
     errors,
@@ -294,7 +295,9 @@ def check_value(value: Any, changed: bool = False) -> None:
     elif shown == {"keys"}:
         assert [key["whpk"] for key in value["keys"]] == [whpk_of(key["x"]) for key in value["keys"]]
     else:
-        assert shown in ({"uuid", "duplicate"}, {"status", "database", "worker"}), f"nothing shows {shown}"
+        known = [{"uuid", "duplicate"}, {"status", "database", "worker"}]
+        known += [{"username", "password"}, {"token", "token_type", "expires_in", "roles"}]
+        assert shown in known, f"nothing shows {shown}"
 
 
 def whpk_of(x: str) -> str:
@@ -430,6 +433,15 @@ def test_settings_page_has_every_setting() -> None:
         assert f"environment `{config.environment_name(name, spec)}`" in found["facts"]
         if isinstance(spec.default, bool | int):
             assert f"default `{str(spec.default).lower()}`" in found["facts"]
+
+
+def test_identity_page_has_the_table_of_roles() -> None:
+    """The page about identity shows how far each role reaches with each request, as the code has it."""
+    filled = from_code.fill(pages.read("docs/identity.md"))
+
+    assert "| request | `producer` | `user` | `manager` | `admin` |" in filled
+    assert "| `PUT /eventmatch/UUID` | 403 | own | own | all |" in filled
+    assert len(re.findall(r"^\| `[A-Z]+ /", filled, re.M)) == len(access.TABLE)
 
 
 def test_commands_page_has_the_help_of_every_command() -> None:

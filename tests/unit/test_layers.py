@@ -21,7 +21,7 @@ PACKAGE = "pacifica.notifications"
 #: Modules and folders; each imports only from the rows above its own.
 ROWS = (
     {"globals", "errors", "failpoints"},
-    {"sealing", "documents", "keyfile", "addresses"},
+    {"sealing", "documents", "keyfile", "addresses", "access", "tokens"},
     {"signing"},
     {"config", "retry", "receiver"},
     {"plain", "cloudevents"},
@@ -30,7 +30,7 @@ ROWS = (
     {"subscriptions"},
     {"owners", "signingkeys"},
     {"orm", "transfer", "resolving"},
-    {"targets", "gates"},
+    {"targets", "gates", "login"},
     {"writer"},
     {"intake", "routing", "delivery"},
     {"runner"},
@@ -50,6 +50,8 @@ SIDEWAYS = {("__main__", "commands")}
 PURE = {
     "sealing",
     "addresses",
+    "access",
+    "tokens",
     "signing",
     "retry",
     "documents",
@@ -83,6 +85,8 @@ DOORS = {
     "billiard": {"tasks", "embedded"},
     "celery": {"waking", "tasks", "embedded"},
     "kombu": {"tasks", "embedded"},
+    "bcrypt": {"login.htpasswd"},
+    "jwt": {"login.signing"},
     "cryptography": {"sealing", "signing"},
     "cherrypy": WEB,
     "cheroot": WEB,

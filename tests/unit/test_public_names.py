@@ -138,6 +138,7 @@ def ask(path):
         "SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.version": (1, 0),
         "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr, "wsgi.multithread": True, "wsgi.multiprocess": False,
         "wsgi.run_once": False, "REMOTE_ADDR": "127.0.0.1", "HTTP_HTTP_REMOTE_USER": "alice",
+        "HTTP_NOTIFICATIONS_PROXY_SECRET": "5e0c8f1d2b7a49365e0c8f1d2b7a4936",
     }}
     body = b"".join(application(environ, lambda status, headers, *rest: said.append(status)))
     return said[0], json.loads(body)
@@ -194,7 +195,8 @@ def test_a_cherrypy_file_of_the_operators_is_used(tmp_path: Path) -> None:
 
 def test_the_wsgi_module_has_the_application(tmp_path: Path) -> None:
     """`wsgi.application` answers in an empty home, with a database of its own there."""
-    found = answers(WSGI, tmp_path, "/", "/eventmatch")
+    secret = "5e0c8f1d2b7a49365e0c8f1d2b7a4936"
+    found = answers(WSGI, tmp_path, "/", "/eventmatch", NOTIFICATIONS_AUTH_PROXY_SECRET=secret)
 
     assert [status for status, _body in found] == ["200 OK", "200 OK"]
     assert found[1][1] == []

@@ -21,6 +21,7 @@ from .receiver import receiver
 from .retry import eventretry
 from .settings import config, serving
 from .targets import check_target
+from .tokens import token_create, token_list, token_revoke
 
 _DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
@@ -78,6 +79,31 @@ def make_parser() -> argparse.ArgumentParser:
     made.add_argument("--signing", action="store_true", help="one to sign deliveries with, not to seal secrets")
     made.add_argument("--id", help="its id (default the day, and four random digits)")
     _add(commands, "rotate-keys", rotate_keys)
+
+    given = commands.add_parser("token", help="Makes, lists and revokes the tokens of callers.")
+    giving = given.add_subparsers(title="commands", metavar="CMD", required=True)
+    fresh = _add(giving, "create", token_create)
+    fresh.add_argument("name", metavar="NAME", help="its name, which no other has")
+    fresh.add_argument("--user", required=True, help="who its bearer is")
+    fresh.add_argument("--role", required=True, help="producer, user, manager, admin, or a name of auth.roles")
+    fresh.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="of a producer: the source of its events begins so; may be given several times",
+    )
+    fresh.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="of a producer: the type of its events begins so; may be given several times",
+    )
+    fresh.add_argument("--days", type=_days, default=365, help="after which it expires (default 365; 0: never)")
+    _add(giving, "list", token_list)
+    gone = _add(giving, "revoke", token_revoke)
+    gone.add_argument("name", metavar="NAME", help="the name of the token")
 
     get = _add(commands, "eventget", eventget)
     _add_events(get, "default: those of the last 24 hours")
@@ -199,6 +225,16 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
     return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days <= 36500:
+        raise argparse.ArgumentTypeError(f"{text!r} must be days from 0 to 36500")
+    return days
 
 
 def _port(text: str) -> int:

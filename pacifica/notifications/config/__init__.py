@@ -6,13 +6,15 @@ from importlib.util import find_spec
 
 from ..errors import MissingDriver
 from .reading import environment_name, load
-from .sections import Database, Delivery, Receive, Secrets, Settings, Signing, declared
-from .values import mask_url
+from .sections import Auth, Database, Delivery, Receive, Secrets, Settings, Signing, declared
+from .values import Secret, mask_url, secret
 
 __all__ = [
+    "Auth",
     "Database",
     "Delivery",
     "Receive",
+    "Secret",
     "Secrets",
     "Settings",
     "Signing",
@@ -22,6 +24,7 @@ __all__ = [
     "load",
     "mask_url",
     "require_driver",
+    "secret",
     "use",
 ]
 

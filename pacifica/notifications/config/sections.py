@@ -13,6 +13,7 @@ from ..signing.keys import SigningKey
 from .values import (
     LONGEST,
     Parser,
+    Secret,
     broker_url,
     choice,
     database_url,
@@ -25,8 +26,10 @@ from .values import (
     optional_http_url,
     ports,
     ranges,
+    role_names,
     sealing_keys,
     seconds_list,
+    secret,
     signing_keys,
     words,
 )
@@ -111,6 +114,9 @@ class Receive:
     queue: int = setting(1000, number(int, 1, 1000000))
     #: Events that one batch may have; a larger one is answered 413. Together they may have ``max_body`` bytes.
     max_batch: int = setting(100, number(int, 1, 1000))
+    #: Who is asked for an identity before events are taken: ``none`` (nobody: who can reach the service may send)
+    #: or ``any`` (everybody; the role must be ``producer`` or ``admin``).
+    auth: str = setting("none", choice("none", "any"))
     #: Senders that ``OPTIONS /receive`` says may send: the names in their ``WebHook-Request-Origin``, separated by
     #: commas. ``*``: any. Empty: none is told so, and events are taken from whoever sends them all the same.
     webhook_origins: tuple[str, ...] = setting(("*",), words)
@@ -236,10 +242,50 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Section ``auth``: who sees what."""
+    """Section ``auth``: who is believed to be whom, and who sees what."""
 
     #: Who sees the secrets of a subscription after the request that set them: ``never`` or ``owner``.
     show: str = setting("never", choice("never", "owner"))
+    #: Addresses and ranges of the proxies whose user header the embedded server believes, separated by commas; what
+    #: counts is who is at the other end of the connection. Under uWSGI this says nothing: there the header is believed
+    #: from a unix socket, or with ``proxy_secret``.
+    trusted_proxies: tuple[str, ...] = setting(("127.0.0.0/8", "::1"), ranges)
+    #: Secret that the proxy must send in the header ``Notifications-Proxy-Secret`` for its user header to be believed:
+    #: 32 or more visible ASCII characters, random. Not set: none is asked for.
+    proxy_secret: Secret = setting(Secret(), secret)  # noqa: RUF009 - it is frozen
+    #: Users that may send events beside what every user may, separated by commas; ``*``: all. It matters with
+    #: ``receive.auth = any``. A token has its own role instead.
+    producers: tuple[str, ...] = setting((), words)
+    #: Users that may read everybody's subscriptions.
+    managers: tuple[str, ...] = setting((), words)
+    #: Users that may read and change everybody's subscriptions, and send events.
+    admins: tuple[str, ...] = setting((), words)
+    #: Further names of roles, for tokens and logins, each as ``NAME=ROLE`` with one of ``producer``, ``user``,
+    #: ``manager`` and ``admin``, separated by commas: ``operators=admin, staff=user``.
+    roles: tuple[tuple[str, str], ...] = setting((), role_names)
+    #: Who says who may log in at ``/auth/login``: ``none`` (nobody can), ``htpasswd`` (``htpasswd_file``), or the name
+    #: of an entry point of a package of yours.
+    login: str = setting("none", filled)
+    #: Module of a login of your own, with ``class``, instead of ``login``.
+    module: str = setting("", optional)
+    #: Class in that module: a subclass of ``pacifica.notifications.login.Login``.
+    class_: str = setting("", optional)
+    #: File with users and passwords, made by ``htpasswd -B``.
+    htpasswd_file: str = setting("", optional)
+    #: How tokens of logins are signed: ``HS256``, ``HS384`` or ``HS512``; those that are signed otherwise are refused.
+    jwt_algorithm: str = setting("HS256", choice("HS256", "HS384", "HS512"))
+    #: Key of these tokens, the same in every process: as many random characters as the algorithm needs (32, 48, 64).
+    #: Better in ``jwt_key_file``.
+    jwt_key: Secret = setting(Secret(), secret)  # noqa: RUF009 - it is frozen
+    #: File with that key instead.
+    jwt_key_file: str = setting("", optional)
+    #: Seconds for which a token of a login is of use.
+    jwt_lifetime: float = setting(28800.0, number(float, 60, LONGEST))
+    #: Logins of one user that may fail within ``login_window``, in each process; one more is answered 429. From one
+    #: address ten times as many may.
+    login_failures: int = setting(10, number(int, 1, 1000))
+    #: Seconds for which a login that failed counts.
+    login_window: float = setting(300.0, number(float, 1, LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +393,8 @@ def declared() -> Iterator[tuple[str, type, dataclasses.Field[Any]]]:
     for section, kind in sections().items():
         name = "DEFAULT" if section == "default" else section
         for spec in dataclasses.fields(kind):
-            yield f"{name}.{spec.name}", kind, spec
+            # The name of a setting may be a word of Python's, as `class` is.
+            yield f"{name}.{spec.name.removesuffix('_')}", kind, spec
 
 
 def sections() -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from .. import globals as names
+from ..access import Role
 from ..sealing import Key, read_keys
 from ..signing.keys import SigningKey
 from ..signing.keys import read_keys as read_signing_keys
@@ -17,8 +19,26 @@ Parser = Callable[[str], Any]
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/@]*):(?:(?!://).)*@")
 _PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(passw(?:or)?d)=[^&]*", re.IGNORECASE)
+#: Characters of a secret at least, and how many of them are not the same; words that are repeated have fewer.
+_LEAST, _DIFFERENT = 32, 8
+#: What stands in place of one in examples.
+_EXAMPLE = re.compile("change.?me|example|secret|passw|your.?key|0123456789|abcdefgh", re.IGNORECASE)
+_VISIBLE = re.compile(rf"[!-~]{{{_LEAST},1024}}")
 #: Seconds of some thirty years: a time in the database can be that far away.
 LONGEST = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret text, or the empty one; written anywhere by accident it shows nothing."""
+
+    text: str = field(default="", repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return names.MASK if self.text else ""
 
 
 def filled(text: str) -> str:
@@ -31,6 +51,15 @@ def filled(text: str) -> str:
 def optional(text: str) -> str:
     """Take any text."""
     return text
+
+
+def secret(text: str) -> Secret:
+    """Read what can stand in a header and is not guessed, or the empty text; what is wrong is said without it."""
+    if text and (not _VISIBLE.fullmatch(text) or len(set(text)) < _DIFFERENT or _EXAMPLE.search(text)):
+        raise ValueError(
+            f"must be random: {_LEAST} or more visible ASCII characters, as `openssl rand -hex 32` prints them"
+        )
+    return Secret(text)
 
 
 def flag(text: str) -> bool:
@@ -81,6 +110,17 @@ def seconds_list(text: str) -> tuple[float, ...]:
 def words(text: str) -> tuple[str, ...]:
     """Read words, separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def role_names(text: str) -> tuple[tuple[str, str], ...]:
+    """Read ``NAME=ROLE``, separated by commas."""
+    found = []
+    for part in words(text):
+        name, mark, role = (piece.strip() for piece in part.rpartition("="))
+        if not (name and mark) or role not in set(Role) or name in set(Role):
+            raise ValueError(f"{part!r} must be NAME=ROLE, with a new name and one of the roles {', '.join(Role)}")
+        found.append((name, role))
+    return tuple(found)
 
 
 def sealing_keys(text: str) -> tuple[Key, ...]:

@@ -42,6 +42,7 @@ from .resealing import Resealed, in_clear, require_keys, reseal, sealed_with
 from .settling import Settlement
 from .sync import NotificationSystem, OrmSync, described, require_schema
 from .targetstate import TargetState
+from .token import Token
 from .worker import Worker
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "Stored",
     "SubscriptionRevision",
     "TargetState",
+    "Token",
     "Worker",
     "change",
     "claim_due",

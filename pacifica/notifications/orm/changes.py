@@ -106,5 +106,6 @@ def warn(uuid: UUID, tell: Tell, target_url: str | None = None) -> bool:
 
 def _write(row: EventMatch, revision: int, written: Mapping[str, Any]) -> bool:
     """Write columns under a revision that was taken for it, unless somebody else wrote since the row was read."""
-    unchanged = (EventMatch.uuid == row.uuid) & (EventMatch.revision == row.revision) & EventMatch.deleted.is_null()
+    same = (EventMatch.uuid == row.uuid) & (EventMatch.user == row.user) & (EventMatch.revision == row.revision)
+    unchanged = same & EventMatch.deleted.is_null()
     return bool(EventMatch.update(**written, revision=revision).where(unchanged).execute())

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import peewee
 
+from ..access import EVERYBODY, Owner
 from ..errors import BrokenSeal
 from ..globals import MASK
 from ..members import VERSION
@@ -168,14 +169,20 @@ class EventMatch(BaseModel):
         return row
 
     @classmethod
-    def of(cls, user: str, uuid: UUID) -> EventMatch | None:
-        """Give a user's own, undeleted subscription."""
-        return cls.get_or_none((cls.uuid == uuid) & (cls.user == user) & cls.deleted.is_null())
+    def of(cls, owner: Owner, uuid: UUID) -> EventMatch | None:
+        """Give an owner's undeleted subscription."""
+        return cls.get_or_none((cls.uuid == uuid) & cls._owned(owner))
+
+    @classmethod
+    def _owned(cls, owner: Owner) -> peewee.Expression:
+        """Give the condition that a subscription is an owner's, and undeleted."""
+        there = cls.deleted.is_null()
+        return there if owner is EVERYBODY else (cls.user == owner) & there
 
     @classmethod
     def all_of(
         cls,
-        user: str,
+        owner: Owner,
         name: str | None = None,
         disabled: bool | None = None,
         target_url: str | None = None,
@@ -184,12 +191,12 @@ class EventMatch(BaseModel):
         after: Sequence[Any] | None = None,
         limit: int | None = None,
     ) -> list[EventMatch]:
-        """Give a user's own, undeleted subscriptions, narrowed by what is given.
+        """Give an owner's undeleted subscriptions, narrowed by what is given.
 
         ``target_url`` is a beginning, ``since`` the earliest update, ``after`` the ``position`` of the last row of the
         page before, in the same order.
         """
-        wanted = cls.select().where((cls.user == user) & cls.deleted.is_null())
+        wanted = cls.select().where(cls._owned(owner))
         if name is not None:
             wanted = wanted.where(cls.name == name)
         if disabled is not None:

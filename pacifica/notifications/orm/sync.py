@@ -19,6 +19,7 @@ from .eventlogmatch import DeliveryAttempt, EventLogMatch
 from .eventmatch import EventMatch, SubscriptionRevision
 from .gateanswer import GateAnswer
 from .targetstate import TargetState
+from .token import Token
 from .worker import Worker
 
 Version = tuple[int, int]
@@ -66,6 +67,7 @@ TABLES = (
     GateAnswer,
     TargetState,
     Worker,
+    Token,
     NotificationSystem,
 )
 
@@ -91,7 +93,7 @@ class OrmSync:
     """Brings a database to the schema of this release."""
 
     #: Every version there was, oldest first; the last one is ours.
-    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2), (4, 3), (4, 4)]
+    versions: ClassVar[list[Version]] = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2), (4, 3), (4, 4), (4, 5)]
 
     @classmethod
     def dbconn_blocking(cls) -> None:
@@ -200,6 +202,11 @@ class OrmSync:
     def update_4_3_to_4_4(cls, passage: upgrade.Passage | None = None) -> None:
         """Let subscriptions say how what they are sent is signed."""
         cls._step(upgrade.add_signing, passage)
+
+    @classmethod
+    def update_4_4_to_4_5(cls, passage: upgrade.Passage | None = None) -> None:
+        """Let callers have tokens."""
+        cls._step(upgrade.add_tokens, passage)
 
 
 def described() -> str:

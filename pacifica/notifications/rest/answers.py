@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import wraps
 from http import HTTPStatus
@@ -67,6 +68,12 @@ def _http_error(error: errors.NotificationsError) -> cherrypy.HTTPError:
     cherrypy.serving.request.problem = problem
     faults = getattr(error, "faults", {})
     cherrypy.serving.request.faults = [{"pointer": pointer, "message": message} for pointer, message in faults.items()]
+    if isinstance(error, errors.TooOften):
+        cherrypy.serving.request.retry_after = math.ceil(error.seconds)
+    if isinstance(error, errors.NoIdentity):
+        # RFC 6750, section 3: an error code only where a token was sent.
+        invalid = ', error="invalid_token"' if isinstance(error, errors.BadToken) else ""
+        cherrypy.response.headers["WWW-Authenticate"] = f'Bearer realm="pacifica-notifications"{invalid}'
     if isinstance(error, errors.Overloaded):
         # Logged where it is counted: one line for each of very many would make it worse.
         return cherrypy.HTTPError(int(status), "Too many events are waiting; send the same request again later.")
@@ -183,10 +190,10 @@ def error_page_default(status: str, message: str, traceback: str = "", version: 
     # CherryPy has made HTML of it.
     message = html.unescape(message)
     code = str(status).partition(" ")[0]
-    if code == "503":
-        # Here, because CherryPy takes the header off before it asks for an error's body.
-        cherrypy.response.headers["Retry-After"] = str(RETRY_AFTER)
     request = cherrypy.serving.request
+    if code in ("429", "503"):
+        # Here, because CherryPy takes the header off before it asks for an error's body.
+        cherrypy.response.headers["Retry-After"] = str(getattr(request, "retry_after", RETRY_AFTER))
     problem = getattr(request, "problem", None)
     if problem is None or int(problem.status) != int(code):
         problem = problems.OTHERS.get(int(code))

@@ -15,7 +15,7 @@ from cherrypy.lib import httputil
 
 from ..config import get_config
 from ..globals import EVENT_MEDIA_TYPES
-from . import answers
+from . import answers, identity
 from .receive import PREFIX, TRIED, ReceiveEvent, take
 from .root import Root
 
@@ -79,8 +79,9 @@ class Door:
         if not _is_plain(environ) or not self._headers:
             return self._behind(environ, start_response)
         try:
+            sender = identity.sender(environ)
             body = answers.whole(environ["wsgi.input"], int(environ["CONTENT_LENGTH"]))
-            answer = answers.encoded(take(body, _TYPES[environ.get("CONTENT_TYPE", "")]))
+            answer = answers.encoded(take(body, _TYPES[environ.get("CONTENT_TYPE", "")], sender))
         except Exception as error:  # noqa: BLE001 - raised again by the page handler, whose business it is
             environ[TRIED] = error
             return self._behind(environ, start_response)

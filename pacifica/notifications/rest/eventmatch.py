@@ -10,16 +10,19 @@ from uuid import UUID
 import cherrypy
 
 from .. import documents, orm, resolving, routing, subscriptions, waking
+from ..access import Owner, Permit
 from ..addresses import Verdict, read
 from ..config import Settings, get_config
 from ..errors import InvalidQuery, InvalidSubscription, NotYours, Unavailable
 from ..members import SCHEMA
 from ..signing.member import OF_SERVICE, WITH_SECRET
 from . import answers, conditions, dialect, listing
-from .identity import user
+from .identity import permit
 from .patience import Patience
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: All subscriptions, and one of them, as ``access.TABLE`` has the places.
+_ALL, _ONE = "/eventmatch", "/eventmatch/UUID"
 #: Looking up a new target's name may take a second; eight may be under way.
 _RESOLVER: Patience[Verdict | None] = Patience(1.0, at_once=8)
 _IN_DOUBT = Verdict(True, "", "not resolved in time")
@@ -38,7 +41,7 @@ def _allow() -> None:
 
 
 class EventMatch:
-    """Subscriptions by REST; every row that is touched is the asking user's own."""
+    """Subscriptions by REST; every row that is touched is the caller's own, unless its role reaches farther."""
 
     exposed = True
     _cp_config: ClassVar[dict[str, Any]] = answers.CONFIG | {"hooks.before_handler": _allow}
@@ -49,8 +52,8 @@ class EventMatch:
     @answers.answering
     def GET(self, /, *path: str, **query: Any) -> Any:
         """Give one subscription, or all of the user."""
-        owner = user()
-        return one(owner, path, query) if path else every(owner, query)
+        asking = permit("GET", _ONE if path else _ALL)
+        return one(asking, path, query) if path else every(asking, query)
 
     @answers.answering
     def POST(self, /, *path: str, **query: Any) -> Any:
@@ -59,7 +62,7 @@ class EventMatch:
         It sees every event that is accepted after this answer. ``Notifications-Hint`` says what may not be as you
         expect.
         """
-        owner = user()
+        owner = permit("POST", _ALL).name
         if path:
             raise cherrypy.HTTPError(405, "POST goes to /eventmatch; PUT changes a subscription")
         answers.nothing_more(query=query)
@@ -68,8 +71,8 @@ class EventMatch:
         members = _validate(sent, None, settings)
         with orm.session():
             row = orm.EventMatch.add(owner, members)
-            _tag(row, settings)
-            shown = _answered(row, settings, sent)
+            _tag(row, settings, owner)
+            shown = _answered(row, settings, owner, sent)
         _hint(shown, settings)
         return shown
 
@@ -80,27 +83,27 @@ class EventMatch:
         What is left out stays as it is. ``***`` in place of a secret keeps the stored one. With ``If-Match`` no other
         state is changed than the one that was read.
         """
-        owner = user()
+        asking = permit("PUT", _ONE)
         settings = get_config()
         with orm.session():
-            _own(owner, path)
+            _own(asking.owner, path)
         answers.nothing_more(query=query)
         # Read with no connection in hand: a client may be slow.
         sent = _sent(settings)
         with orm.session():
             for _ in range(_TRIES):
-                row = _own(owner, path)
+                row = _own(asking.owner, path)
                 # Whoever writes in between makes ``change`` fail, and is seen here.
-                conditions.require(_tag_of(row, settings))
-                stored = _shown(row, settings, clear=True)
+                conditions.require(_tag_of(row, settings, asking.name))
+                stored = _shown(row, settings, asking.name, clear=True)
                 members = _validate(sent, stored, settings)
                 changed = orm.change(row, members)
                 if changed is not None:
                     break
             else:
                 raise Unavailable("the subscription is being changed by others all the time")
-            _tag(changed, settings)
-            shown = _answered(changed, settings, sent)
+            _tag(changed, settings, asking.name)
+            shown = _answered(changed, settings, asking.name, sent)
         waking.wake(waking.SWEEP)
         _hint(shown, settings)
         return shown
@@ -111,14 +114,14 @@ class EventMatch:
 
         What is pending for it is cancelled, and nothing is delivered for it afterwards.
         """
-        owner = user()
+        asking = permit("DELETE", _ONE)
         settings = get_config()
         with orm.session():
-            _own(owner, path)
+            _own(asking.owner, path)
             answers.nothing_more(query=query)
             for _ in range(_TRIES):
-                row = _own(owner, path)
-                conditions.require(_tag_of(row, settings))
+                row = _own(asking.owner, path)
+                conditions.require(_tag_of(row, settings, asking.name))
                 if orm.remove(row):
                     return
         raise Unavailable("the subscription is being changed by others all the time")
@@ -128,7 +131,7 @@ class EventMatch:
         """Name the methods, as every answer does."""
 
 
-def every(owner: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+def every(asking: Permit, query: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Give all subscriptions of the user.
 
     Oldest first unless ``sort`` says otherwise, narrowed by what else is given. Without ``limit`` all of them come.
@@ -136,27 +139,27 @@ def every(owner: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
     settings = get_config()
     narrowed = listing.narrowed(query)
     with orm.session():
-        rows = orm.EventMatch.all_of(owner, **narrowed)
+        rows = orm.EventMatch.all_of(asking.owner, **narrowed)
         if narrowed.get("limit") and len(rows) == narrowed["limit"]:
             listing.link_next(query, narrowed.get("order", orm.OLDEST_FIRST), rows[-1])
-        return [_shown(row, settings) for row in rows]
+        return [_shown(row, settings, asking.name) for row in rows]
 
 
-def one(owner: str, path: tuple[str, ...], query: Mapping[str, Any]) -> dict[str, Any]:
+def one(asking: Permit, path: tuple[str, ...], query: Mapping[str, Any]) -> dict[str, Any]:
     """Give one subscription of the user.
 
     One of somebody else, one that was deleted and one that never was are answered alike.
     """
     settings = get_config()
     with orm.session():
-        row = _own(owner, path)
+        row = _own(asking.owner, path)
         answers.nothing_more(query=query)
-        _tag(row, settings)
-        return _shown(row, settings)
+        _tag(row, settings, asking.name)
+        return _shown(row, settings, asking.name)
 
 
-def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
-    """Find the user's own subscription; a foreign, an unknown and a deleted one are told apart by nobody."""
+def _own(owner: Owner, path: tuple[str, ...]) -> orm.EventMatch:
+    """Find a subscription of the owner; a foreign, an unknown and a deleted one are told apart by nobody."""
     if not path:
         raise cherrypy.HTTPError(405, "name the subscription: /eventmatch/UUID")
     if len(path) > 1:
@@ -169,23 +172,24 @@ def _own(owner: str, path: tuple[str, ...]) -> orm.EventMatch:
     return row
 
 
-def _shown(row: orm.EventMatch, settings: Settings, clear: bool = False) -> dict[str, Any]:
-    return row.to_hash(clear or settings.auth.show == "owner", settings.notifications.naive_times)
+def _shown(row: orm.EventMatch, settings: Settings, asking: str, clear: bool = False) -> dict[str, Any]:
+    to_owner = settings.auth.show == "owner" and row.user == asking
+    return row.to_hash(clear or to_owner, settings.notifications.naive_times)
 
 
-def _tag_of(row: orm.EventMatch, settings: Settings) -> str:
-    return conditions.tag_of(answers.encoded(_shown(row, settings)), row.revision)
+def _tag_of(row: orm.EventMatch, settings: Settings, asking: str) -> str:
+    return conditions.tag_of(answers.encoded(_shown(row, settings, asking)), row.revision)
 
 
-def _tag(row: orm.EventMatch, settings: Settings) -> None:
+def _tag(row: orm.EventMatch, settings: Settings, asking: str) -> None:
     """Name the state that an answer is about; the same tag whether or not this answer shows secrets."""
-    cherrypy.response.headers["ETag"] = _tag_of(row, settings)
+    cherrypy.response.headers["ETag"] = _tag_of(row, settings, asking)
 
 
-def _answered(row: orm.EventMatch, settings: Settings, sent: Mapping[str, Any]) -> dict[str, Any]:
+def _answered(row: orm.EventMatch, settings: Settings, asking: str, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Give a subscription as the answer to the request that wrote it, this once with the secrets that it set."""
-    shown = _shown(row, settings, clear=True)
-    return shown if settings.auth.show == "owner" else subscriptions.revealed(shown, sent)
+    shown = _shown(row, settings, asking, clear=True)
+    return shown if settings.auth.show == "owner" and row.user == asking else subscriptions.revealed(shown, sent)
 
 
 def _sent(settings: Settings) -> Any:

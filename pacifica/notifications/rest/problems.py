@@ -69,7 +69,20 @@ KINDS: dict[type[errors.NotificationsError], Problem] = {
         "no-identity",
         HTTPStatus.UNAUTHORIZED,
         "Nobody is named who is asking, or the name can't be believed",
-        "Ask through the proxy that names you; the operator's setting that detail names is about it.",
+        "Ask through the proxy that names you, or bring a token; the operator's setting that detail names is about it.",
+    ),
+    errors.BadToken: Problem(
+        "bad-token",
+        HTTPStatus.UNAUTHORIZED,
+        "The token is none of this service, is unknown or has expired",
+        "Log in again at /auth/login, or ask the operator for a token; send it as Authorization: Bearer TOKEN.",
+    ),
+    errors.NotAllowed: Problem(
+        "not-allowed",
+        HTTPStatus.FORBIDDEN,
+        "You are known, and may not do this",
+        "Ask the operator for one of the roles that detail names, or for a token that may send such events. A browser"
+        " must ask from a page of this service.",
     ),
     errors.NotYours: Problem(
         "not-yours",
@@ -101,6 +114,12 @@ KINDS: dict[type[errors.NotificationsError], Problem] = {
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body has a media type, a charset or an encoding that is not taken here",
         "Send what detail says, in UTF-8 and without Content-Encoding.",
+    ),
+    errors.TooOften: Problem(
+        "too-often",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many logins have failed",
+        "Try again after the seconds in Retry-After.",
     ),
     errors.Unavailable: Problem(
         "unavailable",

@@ -8,10 +8,11 @@ from typing import Any
 import cherrypy
 
 from .. import events, intake, orm, waking
+from ..access import Caller
 from ..cloudevents import media
 from ..config import get_config
 from ..globals import EVENT_MEDIA_TYPES
-from . import answers
+from . import answers, identity
 
 #: In a request's environment: what became of it, where it was tried before it came here (see ``door``).
 TRIED = "pacifica.notifications.tried"
@@ -26,9 +27,9 @@ _KNOWN = (
 )
 
 
-def take(body: bytes, media_type: str) -> dict[str, Any]:
-    """Store an event; give its uuid and whether it was there already."""
-    stored = intake.accept(body, media_type, get_config())
+def take(body: bytes, media_type: str, sender: Caller | None) -> dict[str, Any]:
+    """Store an event of a sender; give its uuid and whether it was there already."""
+    stored = intake.accept(body, media_type, get_config(), sender)
     waking.wake()
     return _shown(stored)
 
@@ -58,15 +59,16 @@ class ReceiveEvent:
         tried = environ.get(TRIED)
         if tried is not None:
             raise tried
+        sender = identity.sender(environ)
         answers.nothing_more(path, query)
         fields = attributes(environ)
         content_type = cherrypy.request.headers.get("Content-Type", "")
         mode = media.mode(content_type, bool(fields))
         if mode == "binary":
-            return _take_binary(fields, content_type)
+            return _take_binary(fields, content_type, sender)
         if mode == "batched":
-            return _take_batch()
-        return take(*answers.body(EVENT_MEDIA_TYPES, get_config().receive.max_body, _KNOWN))
+            return _take_batch(sender)
+        return take(*answers.body(EVENT_MEDIA_TYPES, get_config().receive.max_body, _KNOWN), sender)
 
     @answers.answering
     def OPTIONS(self, /, *_path: str, **_query: Any) -> None:
@@ -93,19 +95,19 @@ def attributes(environ: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _take_binary(fields: Mapping[str, str], content_type: str) -> dict[str, Any]:
+def _take_binary(fields: Mapping[str, str], content_type: str, sender: Caller | None) -> dict[str, Any]:
     settings = get_config()
     body = answers.payload(settings.receive.max_body)
     event = events.parse_binary(fields, content_type.strip(), body, settings.receive.max_depth)
-    (stored,) = intake.accept_all([event], settings)
+    (stored,) = intake.accept_all([event], settings, sender)
     waking.wake()
     return _shown(stored)
 
 
-def _take_batch() -> list[dict[str, Any]]:
+def _take_batch(sender: Caller | None) -> list[dict[str, Any]]:
     settings = get_config()
     body, _media_type = answers.body((media.BATCHED,), settings.receive.max_body, _KNOWN)
     accepted = events.parse_batch(body, settings.receive.max_depth, settings.receive.max_batch)
-    stored = intake.accept_all(accepted, settings)
+    stored = intake.accept_all(accepted, settings, sender)
     waking.wake()
     return [_shown(each) for each in stored]

@@ -14,6 +14,7 @@ from .errorpages import Errors
 from .eventmatch import EventMatch
 from .health import Health
 from .keys import Keys
+from .login import Auth
 from .receive import ReceiveEvent
 from .schemas import Schemas
 
@@ -34,6 +35,7 @@ class Root:
     eventmatch = EventMatch()
     receive = ReceiveEvent()
     health = Health()
+    auth = Auth()
     keys = Keys()
     schemas = Schemas()
     errors = Errors()

@@ -7,9 +7,10 @@ from .from_1_0 import add_auth
 from .from_2_0 import make_log_tables
 from .from_3_0 import make_4_0, move_to_4_0
 from .from_4_0 import widen
-from .from_4_1 import open_lanes, refuse_stranger
+from .from_4_1 import open_lanes
 from .from_4_2 import add_modes
 from .from_4_3 import add_signing
+from .from_4_4 import add_tokens, refuse_stranger
 from .passage import Passage, Progress, silent, zone_of
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "add_auth",
     "add_modes",
     "add_signing",
+    "add_tokens",
     "make_4_0",
     "make_log_tables",
     "make_version_table",

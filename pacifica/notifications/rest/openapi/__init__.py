@@ -7,6 +7,7 @@ from typing import Any
 from ...config import Settings
 from ...globals import VERSION
 from .operations import paths
+from .parts import SECURITY_SCHEMES
 from .schemas import components
 from .webhooks import webhooks
 
@@ -20,6 +21,7 @@ about them.
 _TAGS = {
     "Events": "Producers send events.",
     "Subscriptions": "Users say which events they want, and where to. All of them are the asking user's own.",
+    "Identity": "Who asks.",
     "Health": "Is it well.",
     "About": "What it is, and the rules that it checks with.",
     "Deliveries": "What targets get.",
@@ -40,5 +42,5 @@ def document(settings: Settings, place: str) -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths(settings.notifications.user_header),
         "webhooks": webhooks(),
-        "components": {"schemas": components(settings.receive.max_batch)},
+        "components": {"schemas": components(settings.receive.max_batch), "securitySchemes": SECURITY_SCHEMES},
     }

@@ -89,6 +89,8 @@ CHANGES = {
     "revive": {"summary": "Revive", "value": {"disabled": None}},
 }
 
+LOGINS = {"alice": {"summary": "By name and password", "value": {"username": "alice", "password": "open sesame"}}}
+
 #: An event of our own, as its owner gets it.
 OWN = {
     "failing": {

@@ -13,6 +13,7 @@ from ..errorpages import Errors
 from ..eventmatch import EventMatch
 from ..health import Live, Ready
 from ..keys import Keys
+from ..login import LoginPlace
 from ..receive import ReceiveEvent
 from ..schemas import Document
 from . import examples, parts
@@ -26,7 +27,7 @@ _ROOT = {"summary": "Give name, version and where things are", "description": "W
 _DESCRIPTION = {"summary": "Give this description", "description": "OpenAPI 3.1."}
 
 #: What every request to a user's own may be answered.
-_OWN = ("no-identity", "unavailable")
+_OWN = ("no-identity", "bad-token", "not-allowed", "unavailable")
 #: What every request with a body may be answered.
 _BODY = ("invalid-body", "too-large", "unsupported-media-type")
 #: How a subscription that an answer shows is asked for, changed and deleted.
@@ -48,6 +49,7 @@ def paths(user_header: str) -> dict[str, Any]:
         "/receive": _receive(),
         "/eventmatch": _all_subscriptions(user),
         "/eventmatch/{uuid}": _one_subscription(user),
+        "/auth/login": _login(),
         "/health/live": {"get": _read("isAlive", "Health", Live.GET, reference("Health"))},
         "/health/ready": {
             "get": _read("isReady", "Health", Ready.GET, reference("Health"), "not-ready", "unavailable")
@@ -86,13 +88,14 @@ def _receive() -> dict[str, Any]:
     content = sent("CloudEvent", examples.EVENTS, *EVENT_MEDIA_TYPES)
     content |= sent("Batch", examples.BATCHES, media.BATCHED)
     stored = {"anyOf": [reference("Stored"), {"type": "array", "items": reference("Stored")}]}
-    refused = refusals(*_BODY, "invalid-event", "invalid-parameter", "conflict", "overloaded", "unavailable")
+    refused = refusals(*_BODY, "invalid-event", "invalid-parameter", "conflict", "overloaded", *_OWN)
     allowed = {"schema": {"type": "string"}}
     return {
         "post": _operation(
             "receive",
             "Events",
             ReceiveEvent.POST,
+            security=parts.SECURITY,
             requestBody={"required": True, "content": content},
             responses={
                 "200": answer("The event is stored; of a batch, all of them in its order.", stored, examples.STORED)
@@ -124,6 +127,21 @@ def _receive() -> dict[str, Any]:
     }
 
 
+def _login() -> dict[str, Any]:
+    return {
+        "post": _operation(
+            "logIn",
+            "Identity",
+            LoginPlace.POST,
+            requestBody={"required": True, "content": sent("Login", examples.LOGINS, JSON)},
+            responses={"200": answer("A token.", reference("Granted"))}
+            | refusals(
+                *("invalid-parameter", *_BODY, "no-identity", "not-allowed", "not-found", "too-often", "unavailable")
+            ),
+        )
+    }
+
+
 def _all_subscriptions(user: dict[str, Any]) -> dict[str, Any]:
     narrowing = [{"name": name, "in": "query", **rule} for name, rule in listing.PARAMETERS.items()]
     shown = {"type": "array", "items": reference("Subscription")}
@@ -133,6 +151,7 @@ def _all_subscriptions(user: dict[str, Any]) -> dict[str, Any]:
             "listSubscriptions",
             "Subscriptions",
             eventmatch.every,
+            security=parts.SECURITY,
             parameters=[*narrowing, IF_NONE_MATCH],
             responses={
                 "200": answer("The subscriptions, perhaps none.", shown, [examples.SUBSCRIPTION], ETag=ETAG, Link=LINK),
@@ -144,6 +163,7 @@ def _all_subscriptions(user: dict[str, Any]) -> dict[str, Any]:
             "makeSubscription",
             "Subscriptions",
             EventMatch.POST,
+            security=parts.SECURITY,
             requestBody={"required": True, "content": sent("NewSubscription", examples.SUBSCRIPTIONS, JSON)},
             responses={"200": _subscription("The new subscription, this once with its secrets.")}
             | refusals("invalid-subscription", "invalid-parameter", *_BODY, "no-key", *_OWN),
@@ -159,6 +179,7 @@ def _one_subscription(user: dict[str, Any]) -> dict[str, Any]:
             "readSubscription",
             "Subscriptions",
             eventmatch.one,
+            security=parts.SECURITY,
             parameters=[IF_NONE_MATCH],
             responses={"200": _subscription("The subscription."), "304": UNCHANGED} | refusals(*refused),
         ),
@@ -166,6 +187,7 @@ def _one_subscription(user: dict[str, Any]) -> dict[str, Any]:
             "changeSubscription",
             "Subscriptions",
             EventMatch.PUT,
+            security=parts.SECURITY,
             parameters=[IF_MATCH],
             requestBody={"required": True, "content": sent("SubscriptionChange", examples.CHANGES, JSON)},
             responses={"200": _subscription("The subscription, with its secrets if they were sent.")}
@@ -175,6 +197,7 @@ def _one_subscription(user: dict[str, Any]) -> dict[str, Any]:
             "deleteSubscription",
             "Subscriptions",
             EventMatch.DELETE,
+            security=parts.SECURITY,
             parameters=[IF_MATCH],
             responses={"200": answer("It is deleted.", None)} | refusals("outdated", *refused),
         ),

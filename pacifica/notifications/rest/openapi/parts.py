@@ -41,6 +41,17 @@ LINK = {"description": 'Leads to the next page, with `rel="next"` (RFC 8288).', 
 ALLOW = {"description": "The methods of this place.", "required": True, "schema": {"type": "string"}}
 RETRY_AFTER = {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}
 
+#: Who asks may bring a token; otherwise the proxy names the user, or nobody is asked.
+BEARER = "bearer"
+SECURITY: list[dict[str, list[str]]] = [{}, {BEARER: []}]
+SECURITY_SCHEMES = {
+    BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of `/auth/login`, or one that the operator made.",
+    }
+}
+
 
 def texts(handler: Callable[..., Any]) -> dict[str, str]:
     """Give the summary and description of an operation: the first sentence of a docstring, and all of it."""
@@ -77,7 +88,7 @@ def refusals(*names: str) -> dict[str, Any]:
             found[status]["description"] += f" {said}"
             continue
         found[status] = {"description": said, "content": _error()}
-        if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             found[status]["headers"] = {"Retry-After": RETRY_AFTER}
     return found
 

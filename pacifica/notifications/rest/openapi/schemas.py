@@ -10,6 +10,7 @@ from ...events import EVENT_SCHEMA
 from ...globals import MASK
 from ...members import REQUIRED, SCHEMA
 from ...orm.eventmatch import MEMBERS
+from ...subscriptions import USER
 
 #: What each member of a subscription is, beyond what its schema says.
 _ABOUT = {
@@ -118,6 +119,24 @@ def components(max_batch: int) -> dict[str, Any]:
                 "duplicate": {"type": "boolean", "description": "True: the same event was there already."},
             },
             ["uuid", "duplicate"],
+        ),
+        "Login": _object(
+            "Who logs in.",
+            {
+                "username": {"type": "string", "pattern": f"^{USER.pattern}$"},
+                "password": {"type": "string", "minLength": 1, "maxLength": 1024, "format": "password"},
+            },
+            ["username", "password"],
+        ),
+        "Granted": _object(
+            "A token.",
+            {
+                "token": {"type": "string", "description": "To be sent as `Authorization: Bearer TOKEN`."},
+                "token_type": {"const": "Bearer"},
+                "expires_in": {"type": "integer", "description": "Seconds that it lasts."},
+                "roles": {"type": "array", "items": {"type": "string"}, "description": "What the login says."},
+            },
+            ["token", "token_type", "expires_in", "roles"],
         ),
         "Error": ERROR,
         "Problem": {
