@@ -13,7 +13,7 @@ from tests.support.factories import make_event
 from tests.support.processes import Service
 from tests.support.target import Dripping, RecordingTarget
 
-TIMES = 50
+TIMES = 25
 #: Seconds between an answer and the kill at most: about what a delivery takes, so that it is hit at every stage.
 LONGEST_DELAY = 0.06
 

@@ -28,6 +28,11 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if isinstance(case.query, dict):
         # One that was made up is no place in the list; `Link` is followed elsewhere.
         case.query.pop("cursor", None)
+    signing = case.body.get("signing") if isinstance(case.body, dict) else None
+    if isinstance(signing, dict):
+        # Whether one may be given depends on the schemes and on what is stored.
+        signing.pop("secret", None)
+        signing.pop("previous", None)
     retry = case.body.get("retry") if isinstance(case.body, dict) else None
     if isinstance(retry, dict) and "base" in retry:
         # The longest delay is no shorter than the first.
