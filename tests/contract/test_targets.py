@@ -689,7 +689,7 @@ def test_a_broken_url_does_not_stop_those_behind_it() -> None:
 
     sender.close()
     assert found.keys() == {each.key for each in given}
-    assert {each.failure for each in found.values()} == {Failure.HTTP}
+    assert {each.failure for each in found.values()} == {Failure.FORBIDDEN}
 
 
 def test_few_connections_are_kept(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
@@ -805,13 +805,14 @@ def test_an_answer_that_is_no_http(body: bytes, sender: Target, place: Recording
     "url", ["", "nothing", "http://", "http://[", "ftp://127.0.0.1/", "file:///etc/passwd", "http://a b/", "\ud800"]
 )
 def test_a_url_that_cannot_be_used_fails_alone(url: str, http: HttpTarget, target: RecordingTarget) -> None:
-    """What old rows may hold as a URL is a failed attempt; the rest of the batch is sent."""
+    """What old rows may hold as a URL waits with its reason, without an attempt; the rest of the batch is sent."""
     bad, good = sending(url), sending(target.url("/"))
 
     http.start([bad, good])
     found = outcomes(http, 2)
 
-    assert found[bad.key].failure in (Failure.HTTP, Failure.DNS)
+    assert found[bad.key].failure is Failure.FORBIDDEN
+    assert found[bad.key].reason.startswith("target_url: ")
     assert found[good.key].delivered
 
 

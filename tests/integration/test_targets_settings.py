@@ -289,7 +289,14 @@ def test_the_lines_that_open_a_target_open_it(run: Run, tmp_path: Path) -> None:
 def test_dbsync_lists_targets_that_are_refused(run: Run, doors: Doors, tmp_path: Path, target: RecordingTarget) -> None:
     """It names their subscriptions, and ends with the two lines that open them."""
     with orm.session():
-        for url in ("http://10.1.2.3/", "http://1.1.1.1/", target.url(), "http://localhost/"):
+        for url in (
+            "http://10.1.2.3/",
+            "http://a@10.1.2.3/",
+            "http://127.1/",
+            "http://1.1.1.1/",
+            target.url(),
+            "http://localhost/",
+        ):
             orm.EventMatch.add("alice", make_subscription(target_url=url, name=url))
     settings = {"database.peewee_url": doors.url, "targets.profile": "public", ALLOW: "127.0.0.1/32"}
     file = write_config(tmp_path / "c.ini", settings)
@@ -299,6 +306,10 @@ def test_dbsync_lists_targets_that_are_refused(run: Run, doors: Doors, tmp_path:
 
     refused = {each["name"]: each["detail"] for each in data["differences"] if each["kind"] == "address"}
     assert refused.pop("http://10.1.2.3/") == "10.1.2.3: 10.1.2.3 is a private address"
+    # What is refused for something else as well is named for both, what leads nowhere that could be judged for that.
+    assert refused.pop("http://a@10.1.2.3/") == "10.1.2.3: 10.1.2.3 is a private address"
+    named = {each["name"] for each in data["differences"] if each["kind"] == "target_url"}
+    assert named == {"http://a@10.1.2.3/", "http://127.1/"}
     # Where localhost has no IPv6 address, the one that it has is allowed.
     assert refused.keys() <= {"http://localhost/"}
     assert data["targets"][0] == "profile = facility"
