@@ -77,6 +77,9 @@ def verify_message(
     method, the URL, the body by its digest, the delivery's id, and of the headers ``Content-Type`` and every ``ce-``.
     """
     found = _fields(headers, (messages.DIGEST, messages.INPUT, messages.SIGNATURE, standard.ID))
+    for name in (messages.INPUT, messages.SIGNATURE):
+        if len(found[name]) > messages.LONGEST:
+            raise VerificationError(f"{name} is longer than {messages.LONGEST} characters")
     if not messages.is_digest(found[messages.DIGEST], body):
         raise WrongSignature(f"{messages.DIGEST} is not that of this body")
     values = found | {"@method": method, "@target-uri": messages.target_uri(url)}
