@@ -657,6 +657,26 @@ def test_a_host_has_its_share_and_no_more(
     assert {key: each.status for key, each in rest.items()} == {each.key: 202 for each in many}
 
 
+@pytest.mark.parametrize("mark", ["?", "#"])
+def test_what_names_a_host_behind_its_own_takes_nothing_of_its_share(
+    mark: str, make: Callable[[Limits], Target], place: RecordingTarget, target: RecordingTarget
+) -> None:
+    """The authority ends at a query or a fragment, too: an @ behind it names nobody."""
+    held = Held(202)
+    place.always("/", held)
+    other = target.url("").partition("://")[2]
+    many, victim = [sending(f"{place.url('')}{mark}@{other}") for _ in range(10)], sending(target.url("/"))
+
+    sender = make(replace(PATIENT, per_host=3))
+    sender.start([*many, victim])
+    first = outcomes(sender, 1)
+    held.release.set()
+
+    assert list(first) == [victim.key]
+    assert first[victim.key].delivered
+    assert all(each.status == 202 for each in outcomes(sender, 10).values())
+
+
 def test_the_time_of_a_sending_begins_with_its_turn(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
     """Whoever waits behind a silent sending is sent all the same, and has all of its time."""
     place.always("/", Held())
