@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import resource
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -14,6 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacifica.notifications.addresses import METADATA, Endpoint, Policy, Verdict, canonical, carried, read
+from pacifica.notifications.config import Settings
+from pacifica.notifications.resolving import policy_of
+from pacifica.notifications.resolving.names import is_here
 
 #: The IANA IPv4 and IPv6 Special-Purpose Address Registries.
 with (Path(__file__).parent / "special_purpose.csv").open(encoding="utf-8") as _file:
@@ -378,6 +382,20 @@ def test_a_service_on_every_address_is_no_target_on_any() -> None:
 
     assert not judged("http://10.0.0.5:8070/", **policy).allowed
     assert judged("http://10.0.0.6:8070/", **policy).allowed
+
+
+def test_an_address_that_cannot_be_looked_into_is_taken_for_ours() -> None:
+    """Without a file descriptor the service itself is no target all the same."""
+    theirs, limits = ip_address("192.0.2.1"), resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert is_here(ip_address("127.0.0.1"))
+    assert not is_here(theirs)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        found = is_here(theirs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found
 
 
 def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
