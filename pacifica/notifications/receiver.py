@@ -162,6 +162,9 @@ class Receiver:
 def _verified(headers: Headers, body: bytes, checks: Iterable[Check], tolerance: float, now: float) -> Verified:
     found = _fields(headers, standard.HEADERS)
     delivery = found[standard.ID]
+    if "." in delivery:
+        # What is signed is id, time and body with dots between them (Standard Webhooks, section "Signature scheme").
+        raise VerificationError(f"{standard.ID} has a dot: where the id ends could be said in several ways")
     timestamp = _in_time(standard.TIMESTAMP, found[standard.TIMESTAMP], tolerance, now)
     content = standard.content(delivery, timestamp, body)
     for signature in found[standard.SIGNATURE].split()[:_MOST]:
