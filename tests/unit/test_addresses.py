@@ -299,7 +299,7 @@ def test_everything_does_not_mean_this_machine(address: str) -> None:
     assert allowed(address, allow=networks(block))
 
 
-@pytest.mark.parametrize("address", sorted(map(str, METADATA)))
+@pytest.mark.parametrize("address", sorted({*map(str, METADATA), "fd00:c1::a9fe:a9fe", "fd00:a9fe:a9fe::1"}))
 def test_metadata_is_opened_by_its_own_address_alone(address: str) -> None:
     """Where clouds keep a machine's secrets nobody is sent by a range or a profile."""
     wide = networks(
