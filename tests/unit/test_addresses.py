@@ -404,6 +404,7 @@ def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
         "backends": (
             Endpoint("127.0.0.1", 5432, ip_address("127.0.0.1")),
             Endpoint("db.example", 5432),
+            Endpoint("bus.example.", 5672),
         ),
         "profile": "local",
     }
@@ -411,6 +412,8 @@ def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
     assert not judged("http://127.0.0.1:5432/", **policy).allowed
     assert not judged("http://127.0.0.1:5432/", allow=networks("127.0.0.0/8"), **policy).allowed
     assert not judged("http://db.example:5432/", "10.0.0.1", **policy).allowed
+    assert not judged("http://db.example.:5432/", "10.0.0.1", **policy).allowed
+    assert not judged("http://bus.example:5672/", "10.0.0.1", **policy).allowed
     assert judged("http://127.0.0.1:5432/", allow=networks("127.0.0.1"), **policy).allowed
     assert judged("http://127.0.0.1:5433/", **policy).allowed
 
