@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pacifica.notifications.addresses import METADATA, Endpoint, Policy, Verdict, canonical, carried, read
 from pacifica.notifications.config import Settings
+from pacifica.notifications.config.sections import Targets
 from pacifica.notifications.resolving import policy_of
 from pacifica.notifications.resolving.names import is_here
 
@@ -315,6 +316,16 @@ def test_metadata_is_opened_by_its_own_address_alone(address: str) -> None:
 
 def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+def test_a_range_of_mapped_addresses_is_one_of_ipv4() -> None:
+    """A setting in that form is in force for the addresses that it means."""
+    targets = Targets(allow=("::ffff:10.1.0.0/112",), deny=("::ffff:8.8.8.0/120", "::fffe:0:0/95"))
+    policy = policy_of(Settings(targets=targets))
+
+    assert policy.allow == networks("10.1.0.0/16")
+    assert policy.deny == networks("8.8.8.0/24", "::fffe:0:0/95")
+    assert not policy.judge(read("http://8.8.8.8/"), [ip_address("8.8.8.8")]).allowed
 
 
 def test_metadata_behind_a_translator_is_metadata() -> None:

@@ -120,7 +120,14 @@ def _backends(settings: Settings) -> Iterator[Endpoint]:
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(map(ipaddress.ip_network, texts))
+    return tuple(map(_network, texts))
+
+
+def _network(text: str) -> Network:
+    """Read a range; one of IPv4 addresses that are written as IPv6 is of what they are, as they are judged so."""
+    found = ipaddress.ip_network(text)
+    mapped = found.version == 6 and found.network_address.ipv4_mapped
+    return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 def _range(text: str) -> tuple[int, int]:
