@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pacifica.notifications.addresses import METADATA, Endpoint, Policy, Verdict, canonical, carried, read
 from pacifica.notifications.config import Settings
-from pacifica.notifications.config.sections import Targets
+from pacifica.notifications.config.sections import Celery, Targets
 from pacifica.notifications.resolving import policy_of
 from pacifica.notifications.resolving.names import is_here
 
@@ -427,6 +427,17 @@ def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
     assert not judged("http://bus.example:5672/", "10.0.0.1", **policy).allowed
     assert judged("http://127.0.0.1:5432/", allow=networks("127.0.0.1"), **policy).allowed
     assert judged("http://127.0.0.1:5433/", **policy).allowed
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1", "[::1]"])
+def test_a_part_that_is_reached_on_loopback_is_no_target_on_this_machine(host: str) -> None:
+    """It may listen on every address; another port of them is another place."""
+    policy = policy_of(Settings(celery=Celery(broker_url=f"amqp://{host}//"), targets=Targets(profile="local")))
+
+    for address in ("127.0.0.1", "127.0.0.2"):
+        found = [policy.judge(read(f"http://{address}:{port}/"), [ip_address(address)]) for port in (5672, 5673)]
+        assert [each.allowed for each in found] == [False, True]
+        assert "is part of this service" in found[0].reason
 
 
 def test_the_registry_of_the_tests_has_both_families() -> None:
