@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -152,6 +153,19 @@ def test_one_process_for_everybody_is_public(tmp_path: Path) -> None:
         assert "service.starting targets=public: public addresses, and 127.0.0.1/32" in service.log
         assert refusal(service, "http://127.0.0.1:9999/") == {}
         assert "is this service itself" in refusal(service, f"http://127.0.0.1:{service.port}/receive")["/target_url"]
+
+
+def test_one_process_on_a_socket_file_is_public(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket file is for a proxy, which passes on whoever comes; commands know it, too."""
+    file = tmp_path / "cherrypy.conf"
+    file.write_text("[global]\nserver.socket_file: 'service.sock'\n", encoding="utf-8")
+    with closing(strict(tmp_path, args=["--cpconfig", str(file)])) as service:
+        service.start(0)
+        service.until(lambda: "service.starting targets=" in service.log, 30, "the profile in the log")
+        assert "service.starting targets=public: public addresses" in service.log
+
+    monkeypatch.setenv("NOTIFICATIONS_CPCONFIG", str(file))
+    assert run(write_config(tmp_path / "c.ini", {}), "check-target", "http://10.1.2.3:8080/").returncode == -1
 
 
 def test_metadata_and_an_empty_facility_are_warned_of(tmp_path: Path) -> None:
