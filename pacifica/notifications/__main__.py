@@ -40,8 +40,9 @@ def main(*argv: str) -> int:
         cherrypy.config.update({"server.socket_host": options.address})
     if options.port is not None:
         cherrypy.config.update({"server.socket_port": options.port})
-    listens = str(cherrypy.config["server.socket_host"] or ""), int(cherrypy.config["server.socket_port"])
-    settings = replace(settings, listens=listens)
+    if not cherrypy.config.get("server.socket_file"):
+        listens = str(cherrypy.config["server.socket_host"] or ""), int(cherrypy.config["server.socket_port"])
+        settings = replace(settings, listens=listens)
     prepare(settings)
     mount(chosen)
     # Bodies are bounded by receive.max_body, with an answer that says so.

@@ -77,6 +77,9 @@ def verify_message(
     method, the URL, the body by its digest, the delivery's id, and of the headers ``Content-Type`` and every ``ce-``.
     """
     found = _fields(headers, (messages.DIGEST, messages.INPUT, messages.SIGNATURE, standard.ID))
+    for name in (messages.INPUT, messages.SIGNATURE):
+        if len(found[name]) > messages.LONGEST:
+            raise VerificationError(f"{name} is longer than {messages.LONGEST} characters")
     if not messages.is_digest(found[messages.DIGEST], body):
         raise WrongSignature(f"{messages.DIGEST} is not that of this body")
     values = found | {"@method": method, "@target-uri": messages.target_uri(url)}
@@ -159,6 +162,9 @@ class Receiver:
 def _verified(headers: Headers, body: bytes, checks: Iterable[Check], tolerance: float, now: float) -> Verified:
     found = _fields(headers, standard.HEADERS)
     delivery = found[standard.ID]
+    if "." in delivery:
+        # What is signed is id, time and body with dots between them (Standard Webhooks, section "Signature scheme").
+        raise VerificationError(f"{standard.ID} has a dot: where the id ends could be said in several ways")
     timestamp = _in_time(standard.TIMESTAMP, found[standard.TIMESTAMP], tolerance, now)
     content = standard.content(delivery, timestamp, body)
     for signature in found[standard.SIGNATURE].split()[:_MOST]:

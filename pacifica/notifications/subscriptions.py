@@ -128,7 +128,9 @@ def target_faults(text: str) -> list[str]:
         addresses.read(text)
     except ValueError as error:
         return [str(error)]
-    return []
+    return (
+        [] if text.isascii() else ["must hold ASCII alone; percent-encode what is beyond it, as %C3%A9 for é in UTF-8"]
+    )
 
 
 def place(target_url: str) -> str:

@@ -167,7 +167,10 @@ def test_odd_literals_reach_nobody(host: str, make: Make, places: tuple[Recordin
     first, _second = places
     sender, names = make(BOTH, [[FIRST]])
 
-    assert outcome(sender, f"http://{host}:{first.port}/").failure is Failure.HTTP
+    refused = outcome(sender, f"http://{host}:{first.port}/")
+
+    assert (refused.failure, refused.counts_for_target) == (Failure.FORBIDDEN, False)
+    assert refused.reason.startswith(f"target_url: has the host {host}, which is no name and no IPv4 address")
     assert (first.requests(), names.asked) == ([], [])
 
 

@@ -657,6 +657,26 @@ def test_a_host_has_its_share_and_no_more(
     assert {key: each.status for key, each in rest.items()} == {each.key: 202 for each in many}
 
 
+@pytest.mark.parametrize("mark", ["?", "#"])
+def test_what_names_a_host_behind_its_own_takes_nothing_of_its_share(
+    mark: str, make: Callable[[Limits], Target], place: RecordingTarget, target: RecordingTarget
+) -> None:
+    """The authority ends at a query or a fragment, too: an @ behind it names nobody."""
+    held = Held(202)
+    place.always("/", held)
+    other = target.url("").partition("://")[2]
+    many, victim = [sending(f"{place.url('')}{mark}@{other}") for _ in range(10)], sending(target.url("/"))
+
+    sender = make(replace(PATIENT, per_host=3))
+    sender.start([*many, victim])
+    first = outcomes(sender, 1)
+    held.release.set()
+
+    assert list(first) == [victim.key]
+    assert first[victim.key].delivered
+    assert all(each.status == 202 for each in outcomes(sender, 10).values())
+
+
 def test_the_time_of_a_sending_begins_with_its_turn(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
     """Whoever waits behind a silent sending is sent all the same, and has all of its time."""
     place.always("/", Held())
@@ -689,7 +709,7 @@ def test_a_broken_url_does_not_stop_those_behind_it() -> None:
 
     sender.close()
     assert found.keys() == {each.key for each in given}
-    assert {each.failure for each in found.values()} == {Failure.HTTP}
+    assert {each.failure for each in found.values()} == {Failure.FORBIDDEN}
 
 
 def test_few_connections_are_kept(make: Callable[[Limits], Target], place: RecordingTarget) -> None:
@@ -805,13 +825,14 @@ def test_an_answer_that_is_no_http(body: bytes, sender: Target, place: Recording
     "url", ["", "nothing", "http://", "http://[", "ftp://127.0.0.1/", "file:///etc/passwd", "http://a b/", "\ud800"]
 )
 def test_a_url_that_cannot_be_used_fails_alone(url: str, http: HttpTarget, target: RecordingTarget) -> None:
-    """What old rows may hold as a URL is a failed attempt; the rest of the batch is sent."""
+    """What old rows may hold as a URL waits with its reason, without an attempt; the rest of the batch is sent."""
     bad, good = sending(url), sending(target.url("/"))
 
     http.start([bad, good])
     found = outcomes(http, 2)
 
-    assert found[bad.key].failure in (Failure.HTTP, Failure.DNS)
+    assert found[bad.key].failure is Failure.FORBIDDEN
+    assert found[bad.key].reason.startswith("target_url: ")
     assert found[good.key].delivered
 
 

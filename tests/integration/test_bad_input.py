@@ -279,6 +279,8 @@ TARGETS = {
     "braces in a host": ("http://{host}/", "host"),
     "semicolon in a host": ("http://www.example.com;x/", "host"),
     "full stop that is none": ("http://127。0。0。1/", "host"),
+    "path beyond ASCII": ("http://www.example.com/bücher", "percent-encode"),
+    "query beyond ASCII": ("http://www.example.com/?b=ü", "percent-encode"),
     "name beyond ASCII": ("http://bücher.example/", "xn--"),
     "digits that are none": ("http://①②⑦.⓪.⓪.①/", "host"),
     "too long": ("http://www.example.com/" + "a" * 2026, "2049 characters"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -154,6 +155,19 @@ def test_one_process_for_everybody_is_public(tmp_path: Path) -> None:
         assert "is this service itself" in refusal(service, f"http://127.0.0.1:{service.port}/receive")["/target_url"]
 
 
+def test_one_process_on_a_socket_file_is_public(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket file is for a proxy, which passes on whoever comes; commands know it, too."""
+    file = tmp_path / "cherrypy.conf"
+    file.write_text("[global]\nserver.socket_file: 'service.sock'\n", encoding="utf-8")
+    with closing(strict(tmp_path, args=["--cpconfig", str(file)])) as service:
+        service.start(0)
+        service.until(lambda: "service.starting targets=" in service.log, 30, "the profile in the log")
+        assert "service.starting targets=public: public addresses" in service.log
+
+    monkeypatch.setenv("NOTIFICATIONS_CPCONFIG", str(file))
+    assert run(write_config(tmp_path / "c.ini", {}), "check-target", "http://10.1.2.3:8080/").returncode == -1
+
+
 def test_metadata_and_an_empty_facility_are_warned_of(tmp_path: Path) -> None:
     """What an operator may not have meant is said at start."""
     with strict(tmp_path / "a", {ALLOW: "169.254.169.254/32"}) as service:
@@ -289,7 +303,14 @@ def test_the_lines_that_open_a_target_open_it(run: Run, tmp_path: Path) -> None:
 def test_dbsync_lists_targets_that_are_refused(run: Run, doors: Doors, tmp_path: Path, target: RecordingTarget) -> None:
     """It names their subscriptions, and ends with the two lines that open them."""
     with orm.session():
-        for url in ("http://10.1.2.3/", "http://1.1.1.1/", target.url(), "http://localhost/"):
+        for url in (
+            "http://10.1.2.3/",
+            "http://a@10.1.2.3/",
+            "http://127.1/",
+            "http://1.1.1.1/",
+            target.url(),
+            "http://localhost/",
+        ):
             orm.EventMatch.add("alice", make_subscription(target_url=url, name=url))
     settings = {"database.peewee_url": doors.url, "targets.profile": "public", ALLOW: "127.0.0.1/32"}
     file = write_config(tmp_path / "c.ini", settings)
@@ -299,6 +320,10 @@ def test_dbsync_lists_targets_that_are_refused(run: Run, doors: Doors, tmp_path:
 
     refused = {each["name"]: each["detail"] for each in data["differences"] if each["kind"] == "address"}
     assert refused.pop("http://10.1.2.3/") == "10.1.2.3: 10.1.2.3 is a private address"
+    # What is refused for something else as well is named for both, what leads nowhere that could be judged for that.
+    assert refused.pop("http://a@10.1.2.3/") == "10.1.2.3: 10.1.2.3 is a private address"
+    named = {each["name"] for each in data["differences"] if each["kind"] == "target_url"}
+    assert named == {"http://a@10.1.2.3/", "http://127.1/"}
     # Where localhost has no IPv6 address, the one that it has is allowed.
     assert refused.keys() <= {"http://localhost/"}
     assert data["targets"][0] == "profile = facility"

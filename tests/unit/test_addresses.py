@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import resource
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -14,6 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacifica.notifications.addresses import METADATA, Endpoint, Policy, Verdict, canonical, carried, read
+from pacifica.notifications.config import Settings
+from pacifica.notifications.config.sections import Celery, Targets
+from pacifica.notifications.resolving import policy_of
+from pacifica.notifications.resolving.names import is_here
 
 #: The IANA IPv4 and IPv6 Special-Purpose Address Registries.
 with (Path(__file__).parent / "special_purpose.csv").open(encoding="utf-8") as _file:
@@ -295,7 +300,7 @@ def test_everything_does_not_mean_this_machine(address: str) -> None:
     assert allowed(address, allow=networks(block))
 
 
-@pytest.mark.parametrize("address", sorted(map(str, METADATA)))
+@pytest.mark.parametrize("address", sorted({*map(str, METADATA), "fd00:c1::a9fe:a9fe", "fd00:a9fe:a9fe::1"}))
 def test_metadata_is_opened_by_its_own_address_alone(address: str) -> None:
     """Where clouds keep a machine's secrets nobody is sent by a range or a profile."""
     wide = networks(
@@ -311,6 +316,16 @@ def test_metadata_is_opened_by_its_own_address_alone(address: str) -> None:
 
 def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+def test_a_range_of_mapped_addresses_is_one_of_ipv4() -> None:
+    """A setting in that form is in force for the addresses that it means."""
+    targets = Targets(allow=("::ffff:10.1.0.0/112",), deny=("::ffff:8.8.8.0/120", "::fffe:0:0/95"))
+    policy = policy_of(Settings(targets=targets))
+
+    assert policy.allow == networks("10.1.0.0/16")
+    assert policy.deny == networks("8.8.8.0/24", "::fffe:0:0/95")
+    assert not policy.judge(read("http://8.8.8.8/"), [ip_address("8.8.8.8")]).allowed
 
 
 def test_metadata_behind_a_translator_is_metadata() -> None:
@@ -380,12 +395,27 @@ def test_a_service_on_every_address_is_no_target_on_any() -> None:
     assert judged("http://10.0.0.6:8070/", **policy).allowed
 
 
+def test_an_address_that_cannot_be_looked_into_is_taken_for_ours() -> None:
+    """Without a file descriptor the service itself is no target all the same."""
+    theirs, limits = ip_address("192.0.2.1"), resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert is_here(ip_address("127.0.0.1"))
+    assert not is_here(theirs)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        found = is_here(theirs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found
+
+
 def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
     """Database, broker and policy server stay shut in a range that is open, and where only their name is known."""
     policy = {
         "backends": (
             Endpoint("127.0.0.1", 5432, ip_address("127.0.0.1")),
             Endpoint("db.example", 5432),
+            Endpoint("bus.example.", 5672),
         ),
         "profile": "local",
     }
@@ -393,8 +423,21 @@ def test_parts_of_the_service_are_opened_by_their_address_alone() -> None:
     assert not judged("http://127.0.0.1:5432/", **policy).allowed
     assert not judged("http://127.0.0.1:5432/", allow=networks("127.0.0.0/8"), **policy).allowed
     assert not judged("http://db.example:5432/", "10.0.0.1", **policy).allowed
+    assert not judged("http://db.example.:5432/", "10.0.0.1", **policy).allowed
+    assert not judged("http://bus.example:5672/", "10.0.0.1", **policy).allowed
     assert judged("http://127.0.0.1:5432/", allow=networks("127.0.0.1"), **policy).allowed
     assert judged("http://127.0.0.1:5433/", **policy).allowed
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1", "[::1]"])
+def test_a_part_that_is_reached_on_loopback_is_no_target_on_this_machine(host: str) -> None:
+    """It may listen on every address; another port of them is another place."""
+    policy = policy_of(Settings(celery=Celery(broker_url=f"amqp://{host}//"), targets=Targets(profile="local")))
+
+    for address in ("127.0.0.1", "127.0.0.2"):
+        found = [policy.judge(read(f"http://{address}:{port}/"), [ip_address(address)]) for port in (5672, 5673)]
+        assert [each.allowed for each in found] == [False, True]
+        assert "is part of this service" in found[0].reason
 
 
 def test_the_registry_of_the_tests_has_both_families() -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from email.message import Message
 from typing import Any
 
 import pytest
 
 from pacifica.notifications import receiver
-from pacifica.notifications.receiver import MissingHeader, OutOfTime, Receiver, Recent, WrongSignature, verify
+from pacifica.notifications.receiver import (
+    MissingHeader,
+    OutOfTime,
+    Receiver,
+    Recent,
+    VerificationError,
+    WrongSignature,
+    verify,
+)
+from pacifica.notifications.signing import standard
 from pacifica.notifications.signing.keys import new_key
 from pacifica.notifications.signing.standard import new_secret
 from tests.support.signing import BODY, ID, OLD, PUBLIC, SECRET, TIMESTAMP, V1, V1_OLD, V1A
@@ -73,6 +83,16 @@ def test_a_key_that_is_none_is_refused(keys: list[str]) -> None:
 
     assert not isinstance(refused.value, receiver.VerificationError)
     assert not any(key in str(refused.value) for key in keys)
+
+
+def test_an_id_with_a_dot_is_refused() -> None:
+    """What was signed once is not taken with the dots elsewhere: as another id, with another time and body."""
+    signed = standard.content(ID, TIMESTAMP, f"{TIMESTAMP}.{{}}".encode())
+    made = f"v1,{b64encode(standard.hmac_sha256(standard.read_secret(SECRET), signed)).decode()}"
+    shifted = HEADERS | {"Webhook-Id": f"{ID}.{TIMESTAMP}", "WEBHOOK-SIGNATURE": made}
+
+    with pytest.raises(VerificationError, match="webhook-id has a dot"):
+        verify(shifted, b"{}", [SECRET], now=TIMESTAMP)
 
 
 def test_the_tolerance_can_be_chosen() -> None:

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from pacifica.notifications.receiver import MissingHeader, OutOfTime, WrongSignature, verify_message
+from pacifica.notifications.receiver import (
+    MissingHeader,
+    OutOfTime,
+    VerificationError,
+    WrongSignature,
+    verify_message,
+)
 from pacifica.notifications.signing import messages, standard
 from pacifica.notifications.signing.keys import new_key, read_key, read_keys
 from pacifica.notifications.signing.signer import Attempt, Signer
@@ -215,6 +221,8 @@ def test_another_sender_is_understood() -> None:
         (changed(content_digest=messages.digest(b"other")), {}, WrongSignature),
         (changed(signature="sig2=:AAAA:"), {}, WrongSignature),
         (changed(signature="nonsense"), {}, WrongSignature),
+        (changed(signature="a" * 8193), {}, VerificationError),
+        (changed(signature_input="a" * 8193), {}, VerificationError),
         (changed(signature_input="sig1=nonsense"), {}, WrongSignature),
         (changed(signature_input='sig1=("@method";req);created=1'), {}, WrongSignature),
         (changed(signature=""), {}, MissingHeader),
@@ -236,8 +244,10 @@ def test_anything_else_is_refused(found: dict[str, str], options: dict[str, Any]
     """What was changed, covers too little, is for somebody else or from another time is refused."""
     assert verified(changed())
 
-    with pytest.raises(error):
+    with pytest.raises(error) as refused:
         verified(found, **options)
+
+    assert refused.type is error
 
 
 def test_another_body_is_refused() -> None:

@@ -197,6 +197,8 @@ def test_a_target_on_http_is_taken(url: str) -> None:
         "http://" + "a" * 64 + ".example/",
         "http://a..example/",
         "http://bücher.example/",
+        "http://example.com/bücher",
+        "http://example.com/?q=bücher",
     ],
 )
 def test_what_is_no_target_is_refused(url: str) -> None:

@@ -89,7 +89,7 @@ _NARROWEST_FIRST = sorted(
     ((ip_network(block), kind) for block, kind in _BLOCKS.items()), key=lambda pair: -pair[0].prefixlen
 )
 
-#: Where clouds tell a machine its secrets: AWS, Azure, Google, Oracle, Alibaba, Scaleway and others.
+#: Where clouds tell a machine its secrets: AWS, Azure, Google, Oracle, Alibaba, Akamai, Scaleway and others.
 METADATA = frozenset(
     map(
         ip_address,
@@ -103,6 +103,8 @@ METADATA = frozenset(
             "169.254.170.23",
             "192.0.0.192",
             "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
+            "fd00:c1::a9fe:a9fe",
             "fd00:ec2::23",
             "fd00:ec2::254",
             "fd20:ce::254",

@@ -82,7 +82,9 @@ class Policy:
         if not any(low <= place.port <= high for low, high in self.ports):
             reason = f"port {place.port} is not allowed; the operator can allow it with targets.ports"
             return Verdict(False, reason, "targets.ports")
-        if any((place.name, place.port) == (each.host, each.port) for each in self.backends if each.address is None):
+        # With a dot at its end a name is the same one, only that it is looked for in no domain of the system's own.
+        named = place.name.removesuffix("."), place.port
+        if any(named == (each.host.removesuffix("."), each.port) for each in self.backends if each.address is None):
             reason = f"{place.host}:{place.port} is part of this service"
             return Verdict(False, reason, "a part of this service")
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import orm, resolving, subscriptions
-from ..addresses import Address, Network, read
+from ..addresses import Address, Network, Place, read
 from ..config import Settings
 from ..errors import BrokenSeal, InvalidSubscription
 from ..routing import bounds_of
@@ -20,7 +20,8 @@ PATIENCE, AT_ONCE = 10.0, 16
 
 _WORDS = {
     "jsonpath": "have a jsonpath that can't be read, and match nothing until their owners send another",
-    "target_url": "have a target_url that is refused today; their deliveries may fail",
+    "target_url": "have a target_url that is refused today; their deliveries may fail, or wait until their owners send"
+    " another",
     "address": "have a target that the address policy refuses; their deliveries wait until the settings allow it",
     "unknown": "have a target whose address could not be found out in time",
     "auth": "have an auth that is no such object; their deliveries are dead until their owners send another",
@@ -103,16 +104,23 @@ def _of(row: orm.EventMatch, settings: Settings) -> Iterator[Difference]:
 def _by_address(rows: Iterable[orm.EventMatch], settings: Settings) -> Iterator[Difference]:
     """Find targets that the address policy refuses."""
     policy = resolving.policy_of(settings)
-    usable = [row for row in rows if not subscriptions.target_faults(row.target_url)]
-    found = _addresses({read(row.target_url).name for row in usable} - {""})
-    for row in usable:
-        place = read(row.target_url)
+    usable = [(row, place) for row in rows if (place := _place(row.target_url))]
+    found = _addresses({place.name for _row, place in usable} - {""})
+    for row, place in usable:
         if place.name and place.name not in found:
             yield Difference("unknown", row, place.host)
             continue
         checked = resolving.check(policy, row.target_url, found.__getitem__)
         if checked.verdict is not None and not checked.verdict.allowed:
             yield Difference("address", row, f"{place.host}: {checked.verdict.rule}", policy.missing(checked.addresses))
+
+
+def _place(url: str) -> Place | None:
+    """Give where a URL leads; None where that can't be read, which ``target_url`` names already."""
+    try:
+        return read(url)
+    except ValueError:
+        return None
 
 
 def _addresses(names: set[str]) -> dict[str, tuple[Address, ...]]:

@@ -39,6 +39,8 @@ def serving(settings: Settings) -> Settings:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read([names.DEFAULT_CHERRYPY_CONFIG, names.CHERRYPY_CONFIG], encoding="utf-8")
+        if ast.literal_eval(parser.get("global", "server.socket_file", fallback="None")):
+            return settings
         host, port = (ast.literal_eval(parser.get("global", f"server.socket_{name}")) for name in ("host", "port"))
         return replace(settings, listens=(str(host or ""), int(port)))
     except (configparser.Error, SyntaxError, TypeError, ValueError):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ..addresses import METADATA, Address, Endpoint, Network, Place, Policy, Verdict, read
 from ..config import Settings
+from ..config.values import is_loopback
 from .names import LookUp, is_here, look_up
 
 #: Ports of what the settings name without one.
@@ -116,11 +117,29 @@ def _backends(settings: Settings) -> Iterator[Endpoint]:
             except ValueError:
                 continue
             if host and port:
-                yield from _endpoints(host, port)
+                yield from _reachable(host, port)
+
+
+def _reachable(host: str, port: int) -> Iterator[Endpoint]:
+    """Give where a part of ours may listen that the settings reach on a host.
+
+    One that is reached on loopback may listen on every address of this machine.
+    """
+    if is_loopback(host.removesuffix(".")):
+        yield Endpoint(host, port, everywhere=True)
+    else:
+        yield from _endpoints(host, port)
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(map(ipaddress.ip_network, texts))
+    return tuple(map(_network, texts))
+
+
+def _network(text: str) -> Network:
+    """Read a range; one of IPv4 addresses that are written as IPv6 is of what they are, as they are judged so."""
+    found = ipaddress.ip_network(text)
+    mapped = found.version == 6 and found.network_address.ipv4_mapped
+    return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 def _range(text: str) -> tuple[int, int]:

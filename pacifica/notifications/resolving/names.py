@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -22,12 +23,19 @@ def look_up(name: str) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(found))
 
 
+#: What the system says of an address that is none of its own, or of a kind that it has not.
+_ELSEWHERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+
+
 def is_here(address: Address) -> bool:
-    """Tell whether an address is one of this machine's: only such a one can be bound."""
+    """Tell whether an address is one of this machine's: only such a one can be bound.
+
+    It counts as one, too, where that can't be found out, as without a file descriptor.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as bound:
             bound.bind((str(address), 0))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in _ELSEWHERE
     return True

@@ -15,11 +15,15 @@ DIGEST, INPUT, SIGNATURE = "content-digest", "signature-input", "signature"
 HMAC, ED25519 = "hmac-sha256", "ed25519"
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+#: Characters of a header that is read: more than any sender has signatures.
+LONGEST = 8192
 _KEY = r"[a-z*][a-z0-9_.*-]*"
+#: A key in whose middle no other attempt begins: a header of nothing but letters would take the square of its length.
+_LABEL = rf"(?<![a-z0-9_.*-])({_KEY})"
 #: An inner list of components without parameters of their own, and the parameters behind it, as a sender wrote it.
-_MEMBER = re.compile(rf'({_KEY})=(\((?:"[^"\\]*"(?: (?!\))|(?=\))))*\)((?:;{_KEY}(?:=(?:"[^"\\]*"|-?\d+|:[^:]*:))?)*))')
+_MEMBER = re.compile(rf'{_LABEL}=(\((?:"[^"\\]*"(?: (?!\))|(?=\))))*\)((?:;{_KEY}(?:=(?:"[^"\\]*"|-?\d+|:[^:]*:))?)*))')
 _PARAMETER = re.compile(rf';({_KEY})=(?:"([^"\\]*)"|(-?\d{{1,15}}))(?=;|$)')
-_VALUE = re.compile(rf"({_KEY})=:([A-Za-z0-9+/]*={{0,2}}):")
+_VALUE = re.compile(rf"{_LABEL}=:([A-Za-z0-9+/]*={{0,2}}):")
 _SHA_256 = re.compile(r"(?:^|,)\s*sha-256=(:[A-Za-z0-9+/]*={0,2}:)")
 
 

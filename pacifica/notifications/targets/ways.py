@@ -58,8 +58,8 @@ class Ways:
     def _way(self, url: str) -> _Way:
         try:
             place = read(url)
-        except ValueError:
-            return _Way(None, None, Outcome(failure=Failure.HTTP))
+        except ValueError as error:
+            return _Way(None, None, _forbidden(str(error)))
         if place.address is not None:
             return _Way(place, None, self._judge(place, (place.address,)))
         refused = self._policy.of_place(place)

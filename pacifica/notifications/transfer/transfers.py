@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable
@@ -150,4 +151,4 @@ class Transfers:
 @lru_cache(1024)
 def _host(url: str) -> str:
     """Give host and port as the URL has them; what can't be used is found out by curl."""
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+    return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].lower()
