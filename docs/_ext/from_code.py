@@ -1,8 +1,7 @@
 """Makes pages of the documentation from the code: settings, kinds of errors, roles, the help of every command.
 
-A line ``<!-- settings -->``, ``<!-- errors -->``, ``<!-- roles -->`` or ``<!-- help NAME -->`` of a page is replaced when
-Sphinx reads it.
-Knows nothing of Sphinx but the one event, so that the tests use it without Sphinx.
+A line ``<!-- settings -->``, ``<!-- errors -->``, ``<!-- roles -->`` or ``<!-- help NAME -->`` of a page is replaced
+when Sphinx reads it. Knows nothing of Sphinx but the one event, so that the tests use it without Sphinx.
 """
 
 from __future__ import annotations

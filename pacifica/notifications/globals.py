@@ -32,6 +32,8 @@ ATTEMPT_HEADER = "Notifications-Attempt"
 REPLAY_HEADER = "Notifications-Replay"
 
 #: Header of a request by which the proxy shows that it is the proxy.
+#: What the embedded server calls itself in WSGI's environment.
+SOFTWARE = f"pacifica-notifications/{VERSION}"
 PROXY_SECRET_HEADER = "Notifications-Proxy-Secret"  # noqa: S105 - its name
 
 #: Header of an answer that carries advice about a request that was accepted all the same.

@@ -15,7 +15,7 @@ from typing import Any
 import cherrypy
 
 from . import globals as names
-from . import waking
+from . import login, waking
 from .config import load, use
 from .embedded import log_to_stderr, mount, prepare, serve_uwsgi
 from .errors import NotificationsError
@@ -30,6 +30,7 @@ class Application:
     def __init__(self) -> None:
         """Read the settings and mount."""
         self._settings = use(load())
+        login.use(self._settings)
         self._guard = threading.Lock()
         log_to_stderr()
         cherrypy.config.update({"environment": "embedded"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from socket import AF_INET
@@ -11,6 +12,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.support import raw
+from tests.support.factories import make_event
 from tests.support.missing import missing
 from tests.support.processes import PROXY_SECRET, Uwsgi
 from tests.support.watched import Watched
@@ -165,12 +167,33 @@ def test_default_user(service: Watched) -> None:
     assert service.get("/eventmatch").json() == service.get("/eventmatch", user="default_user").json() != []
 
 
-@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "Via", "x-forwarded-for"])
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "X-Forwarded-For", "Via", "x-forwarded-for", "Notifications-Proxy-Secret"]
+)
 @pytest.mark.parametrize("value", ["for=127.0.0.1", "127.0.0.1", "1.1 proxy", ""])
 def test_proxy_must_name_a_user(service: Watched, name: str, value: str) -> None:
     """A request that passed a proxy without the header is a 401; with it the user is believed."""
     assert HEADER in unnamed(ask(service, [(name, value)]))
     assert named(ask(service, [(name, value), (HEADER, "alice")])) == "alice"
+
+
+@pytest.mark.parametrize("host", ["evil.example:8070", "localhost.evil.example", "127.0.0.1.evil.example", "8.8.8.8"])
+def test_a_name_that_leads_here_is_no_default_user(service: Watched, host: str) -> None:
+    """A page whose own name was made to lead to this machine (DNS rebinding) is nobody's."""
+    assert HEADER in unnamed(raw.send(service.port, "GET", "/eventmatch", [("Host", host)]))
+    for own in ("localhost", "LOCALHOST:8070", "127.0.0.1", "[::1]:1", "0.0.0.0"):
+        assert raw.send(service.port, "GET", "/eventmatch", [("Host", own)]).status == 200
+
+
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "http://[", "null", ""])
+def test_pages_of_other_sites_change_nothing(service: Watched, origin: str) -> None:
+    """A request that a browser was made to send is 403, for events too; one without a sign of a browser goes on."""
+    event = json.dumps(make_event()).encode()
+    for place, body in (("/eventmatch", b"{}"), ("/receive", event)):
+        for header in (("Origin", origin), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", origin)):
+            answer = raw.send(service.port, "POST", place, [header, ("Content-Type", "application/json")], body)
+            assert (answer.status, "another site" in answer.json()["message"]) == (403, True)
+    assert raw.send(service.port, "POST", "/receive", [("Content-Type", "application/json")], event).status == 200
 
 
 def test_other_machines_have_no_default_user(service: Watched) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import bcrypt
 import jsonschema
 import openapi_spec_validator
 import pytest
@@ -34,9 +36,12 @@ def database_kind() -> str:
 
 
 @pytest.fixture(scope="module")
-def service(start: Start) -> Watched:
-    """A service with nothing set."""
-    return start()
+def service(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A service with a login."""
+    users = tmp_path_factory.mktemp("login") / "users"
+    users.write_text(f"alice:{bcrypt.hashpw(b'open sesame', bcrypt.gensalt(4)).decode()}\n")
+    key = secrets.token_hex(32)
+    return start({"auth.login": "htpasswd", "auth.htpasswd_file": users, "auth.jwt_key": key})
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +142,7 @@ def test_examples_do_what_they_say(service: Watched, description: dict[str, Any]
                 schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
                 conforms(description, schema, answer.json())
                 sent += 1
-    assert sent == 11
+    assert sent == 12
 
 
 def test_errors_are_as_described(service: Watched, description: dict[str, Any]) -> None:

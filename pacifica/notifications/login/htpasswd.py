@@ -22,8 +22,9 @@ _SHA = "{SHA}"
 _SHA_FORM = re.compile(re.escape(_SHA) + r"[A-Za-z0-9+/]{27}=")
 #: Bytes of a password that bcrypt knows; ``htpasswd`` leaves out the rest too.
 _LONGEST = 72
-#: Checked where there is no such user, so that the time does not tell.
-_NOBODY = "$2b$10$C6UzMDM.H6dfI/f/IKxGhuJTzpLsSzMDPvS0tWsD3jCmzqJ0c2Z6W"
+#: What stands behind the cost of a hash that nobody has.
+_NOBODY = "C6UzMDM.H6dfI/f/IKxGhuJTzpLsSzMDPvS0tWsD3jCmzqJ0c2Z6W"
+_COST = slice(4, 6)
 
 
 class Htpasswd(Login):
@@ -50,9 +51,14 @@ class Htpasswd(Login):
 
     def get_roles(self, username: str, password: str) -> list[str]:
         """Give the roles of the settings to whom the file knows; raises ``OSError`` where it can't be read."""
-        stored = next((text for _number, name, text in self._lines() if name == username), "")
-        matches = _matches(stored or _NOBODY, password)
-        return sorted(listed_roles(username, self.settings.auth)) if stored and matches else []
+        lines = self._lines()
+        stored = next((text for _number, name, text in lines if name == username), "")
+        # So that the time tells of nobody, who is not there takes as long as who takes longest.
+        costs = [text[_COST] for _number, _name, text in lines if _BCRYPT.fullmatch(text)]
+        if costs and stored[_COST] != max(costs):
+            _matches(f"$2b${max(costs)}${_NOBODY}", password)
+        matches = bool(stored) and _matches(stored, password)
+        return sorted(listed_roles(username, self.settings.auth)) if matches else []
 
     def _lines(self) -> list[tuple[int, str, str]]:
         """Give each user with the number of its line and what is stored of the password."""

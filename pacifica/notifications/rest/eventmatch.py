@@ -132,7 +132,7 @@ class EventMatch:
 
 
 def every(asking: Permit, query: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give all subscriptions of the user.
+    """Give all subscriptions that the caller's role reaches.
 
     Oldest first unless ``sort`` says otherwise, narrowed by what else is given. Without ``limit`` all of them come.
     """
@@ -146,9 +146,9 @@ def every(asking: Permit, query: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def one(asking: Permit, path: tuple[str, ...], query: Mapping[str, Any]) -> dict[str, Any]:
-    """Give one subscription of the user.
+    """Give one subscription that the caller's role reaches.
 
-    One of somebody else, one that was deleted and one that never was are answered alike.
+    One of somebody else beyond that, one that was deleted and one that never was are answered alike.
     """
     settings = get_config()
     with orm.session():

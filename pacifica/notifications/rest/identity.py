@@ -15,6 +15,7 @@ from ..subscriptions import USER
 from .proxy import is_foreign, is_local, require_proxy, sent_raw
 
 _READS = ("GET", "HEAD", "OPTIONS")
+_FOREIGN = "the request was made by a page of another site (Sec-Fetch-Site, Origin)"
 
 
 def permit(method: str, place: str) -> Permit:
@@ -29,6 +30,8 @@ def sender(environ: Mapping[str, Any]) -> Caller | None:
     """Give who sends events, None where nobody is asked (``receive.auth``); raises as ``permit``."""
     settings = get_config()
     if settings.receive.auth == "none":
+        if is_foreign(environ) and not _brings_token(environ):
+            raise NotAllowed(_FOREIGN)
         return None
     found = caller(environ, settings)
     found.permit("POST", "/receive")
@@ -66,8 +69,12 @@ def caller(environ: Mapping[str, Any], settings: Settings) -> Caller:
 def _user(environ: Mapping[str, Any], name: str, auth: Auth) -> Caller:
     """Give a user whose browser may have sent the request without being asked, as it does for a login of the proxy."""
     if environ["REQUEST_METHOD"] not in _READS and is_foreign(environ):
-        raise NotAllowed("the request was made by a page of another site (Sec-Fetch-Site, Origin)")
+        raise NotAllowed(_FOREIGN)
     return Caller(name, login.listed_roles(name, auth))
+
+
+def _brings_token(environ: Mapping[str, Any]) -> bool:
+    return (sent_raw(environ, "Authorization") or "").lower().startswith("bearer ")
 
 
 def _bearer(authorization: str, auth: Auth) -> Caller:

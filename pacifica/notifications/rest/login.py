@@ -10,9 +10,10 @@ import cherrypy
 from .. import documents, login
 from ..access import roles_of
 from ..config import get_config
-from ..errors import InvalidBody, NoIdentity, NotAllowed
+from ..errors import InvalidBody, NoIdentity, NotAllowed, Unavailable
 from ..subscriptions import USER
-from . import answers
+from . import answers, problems
+from .proxy import address_of_client
 from .throttle import Throttle
 
 LOG = logging.getLogger(__name__)
@@ -45,8 +46,10 @@ class LoginPlace:
         body, _media_type = answers.body(("application/json",), _LONGEST_BODY)
         name, password = _sent(documents.read(body, settings.receive.max_depth))
         most = settings.auth.login_failures
-        address = cherrypy.request.wsgi_environ.get("REMOTE_ADDR", "")
-        keys = {f"user {name}": most, f"from {address}": most * _FROM_ONE_ADDRESS}
+        address = address_of_client(cherrypy.request.wsgi_environ, settings.auth)
+        keys = {f"user {name}": most}
+        if address:
+            keys[f"from {address}"] = most * _FROM_ONE_ADDRESS
         self._throttle.take(keys, settings.auth.login_window)
         named = _asked(chosen.login, name, password)
         if not named:
@@ -98,5 +101,6 @@ def _asked(chosen: login.Login, name: str, password: str) -> list[str]:
             raise TypeError("get_roles must give a list of texts")
     except Exception as error:
         LOG.exception("login.failed user=%r login=%s", name, type(chosen).__name__)
+        cherrypy.serving.request.problem = problems.KINDS[Unavailable]
         raise cherrypy.HTTPError(503, "The login can't be asked now; try again later.") from error
     return found

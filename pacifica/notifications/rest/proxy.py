@@ -12,14 +12,19 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import cherrypy
+
 from ..config import Auth
 from ..errors import NoIdentity
-from ..globals import PROXY_SECRET_HEADER
+from ..globals import PROXY_SECRET_HEADER, SOFTWARE
 
-#: What the embedded server alone puts into a request's environment.
-_EMBEDDED = "ACTUAL_SERVER_PROTOCOL"
 #: Signs that a request passed a proxy, which then ought to have named a user.
-_PROXIED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_VIA")
+_PROXIED = (
+    *("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_VIA"),
+    f"HTTP_{PROXY_SECRET_HEADER.upper().replace('-', '_')}",
+)
+#: Options of uWSGI by which it takes requests from anybody, and hands them to itself over its first socket.
+_ROUTERS = ("http", "httprouter", "https", "https2", "rawrouter", "sslrouter")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -42,7 +47,7 @@ def require_proxy(environ: Mapping[str, Any], auth: Auth, header: str) -> None:
         brought = (sent_raw(environ, PROXY_SECRET_HEADER) or "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(brought, auth.proxy_secret.text.encode()):
             raise NoIdentity(f"{said}: the proxy must send the secret of auth.proxy_secret in {PROXY_SECRET_HEADER}")
-    if _EMBEDDED in environ:
+    if _is_embedded(environ):
         peer = _peer(environ)
         unnamed = peer is None and bool(auth.proxy_secret)
         if not unnamed and not any(peer in network for network in _networks(auth.trusted_proxies)):
@@ -52,11 +57,22 @@ def require_proxy(environ: Mapping[str, Any], auth: Auth, header: str) -> None:
 
 
 def is_local(environ: Mapping[str, Any]) -> bool:
-    """Tell whether the request came to the embedded server from this machine, past no proxy."""
-    if _EMBEDDED not in environ or any(name in environ for name in _PROXIED):
+    """Tell whether the request came to the embedded server from this machine, past no proxy.
+
+    A page of another site, whose name its owner lets lead here, is told by that name (DNS rebinding).
+    """
+    if not _is_embedded(environ) or any(name in environ for name in _PROXIED):
         return False
     peer = _peer(environ)
-    return peer is not None and peer.is_loopback
+    return peer is not None and peer.is_loopback and _names_this_machine(environ.get("HTTP_HOST"))
+
+
+def address_of_client(environ: Mapping[str, Any], auth: Auth) -> str:
+    """Give what tells clients apart: an address, of IPv6 the network of one; nothing where only a proxy is seen."""
+    peer = _peer(environ)
+    if peer is None or (_is_embedded(environ) and any(peer in network for network in _networks(auth.trusted_proxies))):
+        return ""
+    return str(ipaddress.ip_network((peer, 64), strict=False)) if peer.version == 6 else str(peer)
 
 
 def is_foreign(environ: Mapping[str, Any]) -> bool:
@@ -68,7 +84,36 @@ def is_foreign(environ: Mapping[str, Any]) -> bool:
     if site is not None:
         return bool(site not in ("same-origin", "none"))
     origin = environ.get("HTTP_ORIGIN")
-    return origin is not None and urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower()
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != environ.get("HTTP_HOST", "").lower()
+    except ValueError:
+        return True
+
+
+def _is_embedded(environ: Mapping[str, Any]) -> bool:
+    return environ.get("SERVER_SOFTWARE") == SOFTWARE
+
+
+def _names_this_machine(host: str | None) -> bool:
+    """Tell whether a Host header names the machine itself; without one no browser sent the request."""
+    if host is None:
+        return True
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name in (socket.gethostname().lower(), _listens()):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _listens() -> str:
+    return str(cherrypy.server.socket_host or "").lower()
 
 
 def _peer(environ: Mapping[str, Any]) -> _Address | None:
@@ -90,6 +135,8 @@ def _through_unix_socket() -> bool:
     try:
         uwsgi: Any = importlib.import_module("uwsgi")
     except ImportError:
+        return False
+    if any(name in uwsgi.opt for name in _ROUTERS):
         return False
     with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
         return connection.family == socket.AF_UNIX

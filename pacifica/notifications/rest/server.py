@@ -9,6 +9,7 @@ import cherrypy
 from cheroot.server import HeaderReader, comma_separated_headers  # type: ignore[attr-defined] # of its stub
 from cherrypy._cpwsgi_server import CPWSGIHTTPRequest, CPWSGIServer
 
+from ..globals import SOFTWARE
 from . import framing
 from .answers import LONGEST_REST, early_error
 from .listener import Listener
@@ -88,6 +89,8 @@ class Server(CPWSGIServer):
 
     def __init__(self) -> None:
         super().__init__(cherrypy.server)
+        # By which requests are known to come through this server, and no other.
+        self.software = SOFTWARE
         self.ConnectionClass.RequestHandlerClass = _Request
         self.gateway = _strict(self.gateway)  # type: ignore[has-type] # of its stub
         self.request_queue_size = max(int(cherrypy.server.socket_queue_size), BACKLOG)

@@ -20,7 +20,8 @@ about them.
 """
 _TAGS = {
     "Events": "Producers send events.",
-    "Subscriptions": "Users say which events they want, and where to. All of them are the asking user's own.",
+    "Subscriptions": "Users say which events they want, and where to. What a caller sees is its own, or what its role"
+    " reaches.",
     "Identity": "Who asks.",
     "Health": "Is it well.",
     "About": "What it is, and the rules that it checks with.",

@@ -124,7 +124,7 @@ def components(max_batch: int) -> dict[str, Any]:
             "Who logs in.",
             {
                 "username": {"type": "string", "pattern": f"^{USER.pattern}$"},
-                "password": {"type": "string", "minLength": 1, "maxLength": 1024, "format": "password"},
+                "password": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[^\\u0000]*$"},
             },
             ["username", "password"],
         ),
