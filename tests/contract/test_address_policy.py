@@ -249,6 +249,67 @@ def test_names_that_never_resolved_have_half_of_the_threads() -> None:
         resolver.close()
 
 
+def test_names_that_resolve_slowly_have_half_of_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that answers, but takes its time, is no better than a silent one."""
+    monkeypatch.setattr(resolving, "QUICK", 0.0)
+    names = Silent(".slow.example")
+    names.release.set()
+    resolver = Resolver(lambda: None, names, threads=4)
+    slow = [f"{number}.slow.example" for number in range(4)]
+    answers: list[object] = []
+    try:
+        for name in slow:
+            resolver.ask(name)
+        until(lambda: answers.extend(resolver.answers()) or len(answers) == 4, 20, "the first answers")
+        monkeypatch.setattr(resolving, "QUICK", 30.0)
+        resolver.ask("good.example")
+        until(resolver.answers, 20, "the answer that is quick")
+        names.release.clear()
+        for name in slow:
+            resolver.ask(name)
+        resolver.ask("good.example")
+
+        assert [name for name, _addresses in until(resolver.answers, 20, "the quick one")] == ["good.example"]
+    finally:
+        names.release.set()
+        resolver.close()
+
+
+def test_a_look_up_that_fails_is_no_answer_and_ends_no_thread() -> None:
+    """Whatever goes wrong, the name can be asked again."""
+
+    def fail(_name: str) -> tuple[Address, ...]:
+        raise RuntimeError("no more")
+
+    resolver = Resolver(lambda: None, fail, threads=1)
+    try:
+        for _ in range(2):
+            resolver.ask("a.example")
+            assert until(resolver.answers, 20, "an answer") == [("a.example", ())]
+    finally:
+        resolver.close()
+
+
+def test_without_a_thread_a_name_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread the answer comes at once, and the next question asks anew."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    told = threading.Event()
+    resolver = Resolver(told.set, Names([[FIRST]]))
+    try:
+        with monkeypatch.context() as none:
+            none.setattr(threading.Thread, "start", refuse)
+            resolver.ask("a.example")
+        assert told.is_set()
+        assert resolver.answers() == [("a.example", ())]
+        resolver.ask("a.example")
+        assert until(resolver.answers, 20, "an answer") == [("a.example", (ip_address(FIRST),))]
+    finally:
+        resolver.close()
+
+
 def test_closing_gives_back_what_waits_for_a_name() -> None:
     """A sending whose name is being asked is broken off like any other."""
     names = Silent("silent.example")
