@@ -159,7 +159,7 @@ def test_documented_example_matches(service: Watched, user: str, target: Recordi
         ("jsonpath", "$.data[-999999999999:999999999999:-1]"),
         ("jsonpath", " $ . data "),
         ("target_url", "https://user.example:8443/a%20b;c?d=e&f=%23#"[:-1]),
-        ("target_url", "HTTP://127.0.0.1/Ü?q=ö"),
+        ("target_url", "HTTP://127.0.0.1/%C3%9C?q=%C3%B6"),
         ("target_url", "http://[::1]:65535/"),
         ("target_url", "http://xn--bcher-kva.example./"),
         ("target_url", "http://localhost/" + "a" * 2031),
