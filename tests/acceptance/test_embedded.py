@@ -285,6 +285,8 @@ def test_without_a_file_descriptor_new_clients_are_sent_away(folder: Path) -> No
     with Service(folder, {"celery.broker_url": "memory://"}) as service:
         process = psutil.Process(service.pid)
         limits = process.rlimit(psutil.RLIMIT_NOFILE)
+        # It answers before its start is over.
+        until(lambda: "service.listening" in service.log, 30, "the end of the start")
         assert service.get("/health/live").status_code == 200
         process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), limits[1]))
 
